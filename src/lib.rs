@@ -1,0 +1,16 @@
+//! Anonymous usage telemetry for the Kubermatic Kubernetes Platform, for connected and for air-gapped installations.
+//!
+//! ```text
+//! source (live | manifests) -> agent -> record -> store -> bundle (pack, sign) -> reporter (file | http | stdout)
+//! bytes (file | http | stdin) -> bundle (verify) -> ingest -> archive + tables + receipt -> store (acknowledge)
+//! ```
+//!
+//! `docs/architecture.md` has the map of the modules; data flows down it, and nothing calls back up into the command
+//! line, which lives in the binary.
+
+pub mod bundle;
+pub mod clock;
+pub mod digest;
+pub mod keys;
+pub mod pseudonym;
+pub mod record;

@@ -1,0 +1,185 @@
+//! The field catalogue: every field that can leave an installation, with its meaning and why it is anonymous.
+//!
+//! The record types are declared through [`catalogued!`], so that a field can't exist without an entry here;
+//! `docs/data-collected.md` is this catalogue as text.
+
+use std::fmt::Write as _;
+
+/// What keeps a field from identifying anybody.
+#[derive(Debug, Clone, Copy)]
+pub enum Privacy {
+    /// The pseudonym of a name of this type.
+    Pseudonym(&'static str),
+    /// A list of pseudonyms of names of this type.
+    Pseudonyms(&'static str),
+    /// One of these words; anything else is `other`.
+    Choice(&'static [&'static str]),
+    /// A version number; suffixes that people choose are cut off.
+    Release,
+    /// The numeric part of a version.
+    NumericRelease,
+    /// An ISO 3166-1 alpha-2 country; anything else is `other`.
+    Country,
+    /// Free text in the category `locations`.
+    Location,
+    /// A public cloud's region, or the pseudonym of one that the customer named.
+    Region,
+    /// A known distribution and its version.
+    OsImage,
+    /// A known container runtime and its version.
+    RuntimeVersion,
+    /// A Kubernetes quantity.
+    Quantity,
+    /// True or false.
+    Flag,
+    /// A count.
+    Number,
+    /// When the record was made, to the second.
+    Time,
+    /// A fixed word.
+    Constant(&'static str),
+    /// Rows with fields of their own.
+    Rows(&'static [Field]),
+    /// One object with fields of its own.
+    Object(&'static [Field]),
+}
+
+/// One field of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its JSON name.
+    pub name: &'static str,
+    /// What it says.
+    pub doc: &'static str,
+    /// Why it is anonymous.
+    pub privacy: Privacy,
+}
+
+/// A type whose fields are in the catalogue.
+pub trait Catalogued {
+    /// The fields, in the order of declaration.
+    const FIELDS: &'static [Field];
+}
+
+/// Whether an optional field is left out.
+pub(crate) trait Absent {
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Absent for Option<T> {
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T> Absent for Vec<T> {}
+impl Absent for bool {}
+impl Absent for u64 {}
+impl Absent for u32 {}
+impl Absent for &str {}
+impl Absent for String {}
+impl Absent for super::Pseudonym {}
+impl Absent for super::values::Quantity {}
+
+/// Declares a record type together with its catalogue: JSON name, field, type, privacy.
+macro_rules! catalogued {
+    ($(#[doc = $about:literal])+ pub struct $name:ident {
+        $($(#[doc = $doc:literal])+ $json:literal $field:ident: $type:ty => $privacy:expr,)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        pub struct $name {
+            $(
+                $(#[doc = $doc])+
+                #[serde(rename = $json, skip_serializing_if = "crate::record::catalogue::Absent::is_absent")]
+                pub $field: $type,
+            )+
+        }
+
+        impl crate::record::catalogue::Catalogued for $name {
+            const FIELDS: &'static [crate::record::catalogue::Field] = &[$(
+                crate::record::catalogue::Field { name: $json, doc: concat!($($doc),+), privacy: $privacy },
+            )+];
+        }
+
+        impl crate::record::catalogue::Absent for $name {}
+    };
+}
+pub(crate) use catalogued;
+
+/// The catalogue as Markdown: `docs/data-collected.md`.
+#[must_use]
+pub fn data_collected() -> String {
+    let mut page = String::from(INTRODUCTION);
+    for (kind, about, fields) in super::kinds() {
+        let _ = writeln!(page, "\n## Records of kind `{kind}`, version v1\n\n{about}\n");
+        page.push_str("| field | meaning | what it can hold |\n|---|---|---|\n");
+        rows(&mut page, "", fields);
+    }
+    page.push_str(CONCLUSION);
+    page
+}
+
+const INTRODUCTION: &str = "<!-- Generated from the record types; `UPDATE_GOLDEN=1 cargo test` writes it anew. -->\n\
+# Data collected\n\n\
+Every field that can leave an installation is listed here, and nothing else can: the program has no other place to\n\
+put a value. `preview` prints the records of your own installation, byte for byte as they would leave.\n\n\
+A *pseudonym* is a UUID computed from a name with a key that never leaves the installation (HMAC-SHA-256). It is\n\
+the same from day to day, so that changes can be seen, and means nothing to anybody without the key.\n\
+`kubermatic-telemetry pseudonym TYPE NAME` computes one locally.\n";
+
+const CONCLUSION: &str = "\n## Records of other products\n\n\
+A record that another product hands in (`collect --record FILE`) is taken only if the site allows its kind\n\
+(`--allow-kind KIND`). Its contents are not checked by this program; `preview` and `inspect` mark it so.\n\n\
+## Never collected\n\n\
+Names of seeds, clusters, projects, users, SSH keys, datacenters, machine deployments and nodes; human-readable names;\n\
+e-mail addresses; IP addresses, host names and URLs; labels and annotations; tokens, passwords, credentials and\n\
+kubeconfigs; public keys and fingerprints; cloud account, network and machine identifiers; resource names that are not\n\
+listed above.\n";
+
+fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
+    for field in fields {
+        let path = format!("{prefix}{}", field.name);
+        let (path, nested) = match field.privacy {
+            Privacy::Rows(nested) => (format!("{path}[]"), Some(nested)),
+            Privacy::Object(nested) => (path, Some(nested)),
+            Privacy::Pseudonyms(_) => (format!("{path}[]"), None),
+            _ => (path, None),
+        };
+        let _ = writeln!(page, "| `{path}` | {} | {} |", field.doc.trim(), holds(field.privacy));
+        if let Some(nested) = nested {
+            rows(page, &format!("{path}."), nested);
+        }
+    }
+}
+
+fn holds(privacy: Privacy) -> String {
+    match privacy {
+        Privacy::Pseudonym(kind) => format!("pseudonym ({kind})"),
+        Privacy::Pseudonyms(kind) => format!("pseudonyms ({kind})"),
+        Privacy::Choice(words) => {
+            let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+            format!("one of {}, else `other`", words.join(", "))
+        }
+        Privacy::Release => "a version such as `v2.30.1`; suffixes that people choose are cut off".into(),
+        Privacy::NumericRelease => "the numeric part of a version such as `5.15.0`".into(),
+        Privacy::Country => "an ISO 3166-1 country code such as `DE`, else `other`".into(),
+        Privacy::Location => "**free text** as configured, at most 128 characters (category `locations`)".into(),
+        Privacy::Region => "the region of a public cloud (aws, azure, gcp, digitalocean, hetzner, alibaba) if it is a \
+            published one, else a pseudonym (region)"
+            .into(),
+        Privacy::OsImage => {
+            format!("a distribution and its version; one of {}, else `other`", super::values::DISTRIBUTIONS.join(", "))
+        }
+        Privacy::RuntimeVersion => "`containerd`, `cri-o` or `docker` and its version, else `other`".into(),
+        Privacy::Quantity => "a quantity such as `7958656Ki`".into(),
+        Privacy::Flag => "true or false".into(),
+        Privacy::Number => "a number".into(),
+        Privacy::Time => "a time to the second, in UTC".into(),
+        Privacy::Constant(word) => format!("`{word}`"),
+        Privacy::Rows(_) => "rows".into(),
+        Privacy::Object(_) => "an object".into(),
+    }
+}
