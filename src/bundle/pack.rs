@@ -1,0 +1,240 @@
+//! Packing: records into a signed bundle, within the limits that verifying has.
+
+use std::io::{self, Read, Seek, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use flate2::{Compression, GzBuilder};
+use uuid::Uuid;
+
+use super::container::{self, Shape};
+use super::delta;
+use super::error::VerifyError;
+use super::limits::{LimitExceeded, Limits, within};
+use super::manifest::{Counts, Encoding, FORMAT, Manifest, PAYLOAD_NAME, Payload, RecordEntry, Seconds};
+use super::verify::entry_name;
+use crate::digest::{Hashing, PrefixedDigest, Sha256Digest};
+use crate::keys::SigningKey;
+use crate::keys::rotation::Link;
+use crate::record::canonical::{self, CanonicalError, Form};
+use crate::record::document::Document;
+use crate::record::envelope::{Envelope, EnvelopeError};
+
+/// What a manifest says beside the records.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "named like the manifest's members")]
+pub struct Header {
+    pub bundle: Uuid,
+    pub client: Uuid,
+    pub store: Uuid,
+    pub sequence: u64,
+    pub previous: Option<Sha256Digest>,
+    pub rotation: Vec<Link>,
+    pub replaces: Option<Uuid>,
+    pub created: Seconds,
+    pub producer: String,
+    pub note: Option<String>,
+    pub withheld: Vec<String>,
+    pub dropped: u64,
+    pub discarded: u64,
+}
+
+/// A record to be packed: its id and what its manifest entry is ordered by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The record's id.
+    pub id: Uuid,
+    /// Its envelope.
+    pub envelope: Envelope,
+}
+
+/// A payload and the manifest for it, both final.
+#[derive(Debug)]
+pub struct Packed {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its canonical bytes, which were signed.
+    pub manifest_bytes: Vec<u8>,
+    /// The signature file: base64 and a line feed.
+    pub signature: Vec<u8>,
+}
+
+/// A bundle that can't be packed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError<E> {
+    /// A record can't be loaded.
+    #[error("record {id} can't be loaded")]
+    Load {
+        /// Which record.
+        id: Uuid,
+        /// Why.
+        source: E,
+    },
+    /// A record is not canonical JSON within the limits.
+    #[error("record {id} is not canonical JSON")]
+    Record {
+        /// Which record.
+        id: Uuid,
+        /// Where and why.
+        source: CanonicalError,
+    },
+    /// A record without a sound envelope, or not the one that it was announced with.
+    #[error("record {id} has no sound envelope")]
+    Envelope {
+        /// Which record.
+        id: Uuid,
+        /// What is wrong.
+        source: EnvelopeError,
+    },
+    /// A limit that verifying has would be exceeded.
+    #[error("the bundle can't be packed, since verifying would refuse it")]
+    Limit(#[from] LimitExceeded),
+    /// Another rule that verifying has would be broken.
+    #[error("the bundle can't be packed, since verifying would refuse it")]
+    Rule(#[source] VerifyError),
+    /// The payload can't be written.
+    #[error("the payload can't be written")]
+    Write(#[from] io::Error),
+}
+
+/// Packs records into `payload` and signs the manifest for it. Items are put into the manifest's order; `load` is asked
+/// for one record's canonical bytes at a time, and at most two are in memory.
+///
+/// # Errors
+/// See [`PackError`]; nothing of what was written is then of use.
+pub fn pack<E, W: Write>(
+    header: Header,
+    mut items: Vec<Item>,
+    mut load: impl FnMut(Uuid) -> Result<Vec<u8>, E>,
+    key: &SigningKey,
+    limits: &Limits,
+    payload: &mut W,
+    progress: super::verify::Progress<'_>,
+) -> Result<Packed, PackError<E>> {
+    within("the number of records", items.len() as u64, limits.records as u64)?;
+    items.sort_by(|left, right| sort_key(left).cmp(&sort_key(right)));
+    let mtime = header.created.unix();
+    let gzip = GzBuilder::new().mtime(0).write(Hashing::new(payload), Compression::best());
+    let mut inner = Hashing::new(gzip);
+    let mut entries: Vec<RecordEntry> = Vec::with_capacity(items.len());
+    let mut previous: Option<Document> = None;
+    let (mut total, all) = (0_u64, items.len() as u64);
+    for (index, item) in items.into_iter().enumerate() {
+        let id = item.id;
+        let bytes = load(id).map_err(|source| PackError::Load { id, source })?;
+        within("the size of a record in bytes", bytes.len() as u64, limits.record_bytes)?;
+        total = total.saturating_add(bytes.len() as u64);
+        within("the size of all records in bytes", total, limits.total_bytes)?;
+        let document =
+            Document::parse(bytes, &limits.json).map_err(|source| PackError::Record { id, source })?;
+        let envelope = document.envelope().map_err(|source| PackError::Envelope { id, source })?;
+        if envelope != item.envelope {
+            let source = EnvelopeError::Invalid { field: "kind, version, time or complete", expected: "as announced" };
+            return Err(PackError::Envelope { id, source });
+        }
+        let same = |last: &RecordEntry| last.kind == envelope.kind && last.version == envelope.version;
+        let base = previous.as_ref().filter(|_| entries.last().is_some_and(same));
+        let delta = base.and_then(|base| smaller_delta(base, &document, limits));
+        let name = entry_name(index, envelope.kind.as_str());
+        container::write_file(&mut inner, &name, delta.as_deref().unwrap_or(document.bytes()), mtime)?;
+        entries.push(RecordEntry {
+            id,
+            kind: envelope.kind,
+            version: envelope.version,
+            time: envelope.time,
+            complete: envelope.complete,
+            encoding: if delta.is_some() { Encoding::Delta } else { Encoding::Full },
+            size: document.bytes().len() as u64,
+            sha256: Sha256Digest::of(document.bytes()),
+            counts: Counts::new(&document.counts()).map_err(io::Error::from)?,
+        });
+        previous = Some(document);
+        progress(index as u64 + 1, all);
+    }
+    container::write_end(&mut inner)?;
+    let (gzip, expanded, _) = inner.finish();
+    let (_, size, sha256) = gzip.finish()?.finish();
+    within("the size of the decompressed records in bytes", expanded, size.saturating_mul(limits.ratio))?;
+    let manifest = manifest(header, Payload { name: PAYLOAD_NAME.to_owned(), size, sha256 }, entries, key);
+    sign(manifest, key, limits)
+}
+
+fn sort_key(item: &Item) -> (&str, &str, &str, Uuid) {
+    let envelope = &item.envelope;
+    (envelope.kind.as_str(), envelope.version.as_str(), envelope.time.as_str(), item.id)
+}
+
+/// The delta, if it is smaller than the record and within what verifying lets pass.
+fn smaller_delta(base: &Document, document: &Document, limits: &Limits) -> Option<Vec<u8>> {
+    let delta = delta::encode(base, document);
+    let smaller = delta.len() < document.bytes().len();
+    (smaller && canonical::check(&delta, Form::Plain, &limits.json).is_ok()).then_some(delta)
+}
+
+fn manifest(header: Header, payload: Payload, records: Vec<RecordEntry>, key: &SigningKey) -> Manifest {
+    let public_key = key.public();
+    Manifest {
+        format: FORMAT.to_owned(),
+        bundle: header.bundle,
+        client: header.client,
+        store: header.store,
+        key: public_key.id(),
+        public_key,
+        sequence: header.sequence,
+        previous: header.previous.map(PrefixedDigest),
+        rotation: header.rotation,
+        replaces: header.replaces,
+        created: header.created,
+        producer: header.producer,
+        note: header.note,
+        withheld: header.withheld,
+        dropped: header.dropped,
+        discarded: header.discarded,
+        payload,
+        records,
+    }
+}
+
+fn sign<E>(manifest: Manifest, key: &SigningKey, limits: &Limits) -> Result<Packed, PackError<E>> {
+    manifest.check(limits).map_err(|error| match error {
+        VerifyError::Limit(limit) => PackError::Limit(limit),
+        other => PackError::Rule(other),
+    })?;
+    let rule = |error: CanonicalError| PackError::Rule(VerifyError::NotCanonical(error));
+    let manifest_bytes = manifest.to_bytes().map_err(rule)?;
+    canonical::check(&manifest_bytes, Form::Plain, &limits.json).map_err(rule)?;
+    within("the size of the signed document in bytes", manifest_bytes.len() as u64, limits.manifest_bytes)?;
+    within("the size of the file in bytes", file_size(&manifest_bytes, manifest.payload.size), limits.bundle_bytes)?;
+    let signature = signature_file(key, &manifest_bytes);
+    Ok(Packed { manifest, manifest_bytes, signature })
+}
+
+fn file_size(manifest: &[u8], payload: u64) -> u64 {
+    let entry = |size: u64| 512 + size + container::padding(size) as u64;
+    entry(manifest.len() as u64) + entry(89) + entry(payload) + 1024
+}
+
+/// A detached signature as its file has it: standard base64 and a line feed.
+pub(crate) fn signature_file(key: &SigningKey, document: &[u8]) -> Vec<u8> {
+    let mut text = BASE64.encode(key.sign(document)).into_bytes();
+    text.push(b'\n');
+    text
+}
+
+impl Packed {
+    /// Writes the bundle; `payload` is what [`pack`] wrote, from its start.
+    ///
+    /// # Errors
+    /// A failure to read or write.
+    pub fn write_to<R: Read + Seek>(&self, out: &mut impl Write, payload: &mut R) -> io::Result<()> {
+        payload.rewind()?;
+        let size = self.manifest.payload.size;
+        let mtime = self.manifest.created.unix();
+        container::write(out, Shape::Bundle, &self.manifest_bytes, &self.signature, Some((payload, size)), mtime)
+    }
+}
+
+/// Writes a receipt's container.
+pub(crate) fn write_receipt(out: &mut impl Write, document: &[u8], signature: &[u8], mtime: u64) -> io::Result<()> {
+    container::write(out, Shape::Receipt, document, signature, None, mtime)
+}

@@ -1,0 +1,355 @@
+//! Verifying a bundle, in the order of `docs/bundle-format.md`: nothing is decompressed before the signature and the
+//! payload's digest hold, and nothing is handed on before every record was checked.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use flate2::bufread::GzDecoder;
+
+use super::container::{self, BLOCK, Shape};
+use super::delta;
+use super::error::VerifyError;
+use super::limits::{Limits, LimitExceeded, within};
+use super::manifest::{Encoding, Manifest, RecordEntry};
+use crate::digest::{Hashing, Sha256Digest};
+use crate::keys::keyring::{Keyring, Trust};
+use crate::keys::{PublicKey, rotation};
+use crate::record::document::Document;
+
+/// Hears how far reading has come: bytes done, and bytes in all.
+pub type Progress<'p> = &'p mut dyn FnMut(u64, u64);
+
+/// A bundle that was verified in full.
+#[derive(Debug)]
+pub struct Verified<R> {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The manifest's exact bytes.
+    pub manifest_bytes: Vec<u8>,
+    /// Their digest, by which ingest and receipts name the bundle.
+    pub manifest_sha256: Sha256Digest,
+    /// [`Trust::Trusted`], or [`Trust::Unknown`] where the keyring lists nothing for the client.
+    pub trust: Trust,
+    reader: R,
+    payload: (u64, u64),
+    limits: Limits,
+}
+
+/// A failure while records are handed on.
+#[derive(Debug)]
+pub enum EachError<E> {
+    /// The bundle is no longer what was verified.
+    Bundle(VerifyError),
+    /// The visitor failed.
+    Visitor(E),
+}
+
+/// Verifies a bundle in full.
+///
+/// # Errors
+/// The first rule that it breaks. An unknown signer is no error: see [`Verified::trust`].
+pub fn verify<R: Read + Seek>(
+    mut reader: R,
+    keyring: &Keyring,
+    limits: &Limits,
+    progress: Progress<'_>,
+) -> Result<Verified<R>, VerifyError> {
+    let contents = container::read(&mut reader, Shape::Bundle, limits)?;
+    let manifest = Manifest::from_bytes(&contents.document, limits)?;
+    check_signature(&manifest.public_key, &contents.document, &contents.signature)?;
+    rotation::check(&manifest.rotation, manifest.client, &manifest.public_key)?;
+    let trust = keyring.judge(manifest.client, &manifest.public_key, &manifest.rotation);
+    match trust {
+        Trust::Trusted | Trust::Unknown => {}
+        Trust::Revoked => return Err(VerifyError::Revoked(manifest.key)),
+        Trust::Conflict => return Err(VerifyError::Conflict { client: manifest.client, key: manifest.key }),
+    }
+    check_payload(&mut reader, contents.payload, &manifest, progress)?;
+    let mut verified = Verified {
+        manifest_sha256: Sha256Digest::of(&contents.document),
+        manifest,
+        manifest_bytes: contents.document,
+        trust,
+        reader,
+        payload: contents.payload,
+        limits: limits.clone(),
+    };
+    match verified.walk(|_, _| Ok::<_, std::convert::Infallible>(()), progress) {
+        Ok(()) => Ok(verified),
+        Err(EachError::Bundle(error)) => Err(error),
+        Err(EachError::Visitor(never)) => match never {},
+    }
+}
+
+/// Checks a detached signature file over `document`.
+pub(crate) fn check_signature(key: &PublicKey, document: &[u8], file: &[u8]) -> Result<(), VerifyError> {
+    let text = file.strip_suffix(b"\n").ok_or(VerifyError::Base64)?;
+    let signature = BASE64.decode(text).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+    let signature = signature.ok_or(VerifyError::Base64)?;
+    if key.verifies(document, &signature) { Ok(()) } else { Err(VerifyError::Signature) }
+}
+
+/// Step 5: size and digest of the compressed payload.
+fn check_payload<R: Read + Seek>(
+    reader: &mut R,
+    (start, size): (u64, u64),
+    manifest: &Manifest,
+    progress: Progress<'_>,
+) -> Result<(), VerifyError> {
+    if size != manifest.payload.size {
+        return Err(VerifyError::PayloadSize { expected: manifest.payload.size, actual: size });
+    }
+    reader.seek(SeekFrom::Start(start)).map_err(VerifyError::Io)?;
+    let mut hashing = Hashing::new(reader.take(size));
+    let mut buffer = vec![0; 256 * 1024];
+    let mut done = 0;
+    loop {
+        match hashing.read(&mut buffer).map_err(VerifyError::Io)? {
+            0 => break,
+            count => done += count as u64,
+        }
+        progress(done, 2 * size);
+    }
+    let (_, count, digest) = hashing.finish();
+    match count == size {
+        false => Err(VerifyError::Changed),
+        true if digest != manifest.payload.sha256 => Err(VerifyError::PayloadDigest),
+        true => Ok(()),
+    }
+}
+
+impl<R: Read + Seek> Verified<R> {
+    /// Hands every record on, in the manifest's order, each checked again as it is read.
+    ///
+    /// # Errors
+    /// The file changed since it was verified, or the visitor failed.
+    pub fn for_each_record<E>(
+        &mut self,
+        visit: impl FnMut(&RecordEntry, &Document) -> Result<(), E>,
+    ) -> Result<(), EachError<E>> {
+        self.walk(visit, &mut |_, _| {})
+    }
+
+    /// Gives the file back, wherever it was read to.
+    pub fn into_reader(self) -> R {
+        self.reader
+    }
+
+    /// Step 6: decompress while hashing once more, and check every record.
+    fn walk<E>(
+        &mut self,
+        mut visit: impl FnMut(&RecordEntry, &Document) -> Result<(), E>,
+        progress: Progress<'_>,
+    ) -> Result<(), EachError<E>> {
+        let (start, size) = self.payload;
+        let bundle = EachError::Bundle;
+        self.reader.seek(SeekFrom::Start(start)).map_err(|error| bundle(VerifyError::Io(error)))?;
+        let hashing = Hashing::new((&mut self.reader).take(size));
+        let decoder = GzDecoder::new(BufReader::with_capacity(64 * 1024, hashing));
+        let mut inner = Inner { decoder, read: 0, most: size.saturating_mul(self.limits.ratio) };
+        let mut previous: Option<(&RecordEntry, Document)> = None;
+        for (index, entry) in self.manifest.records.iter().enumerate() {
+            let names = Names { manifest: &self.manifest, index };
+            let base = previous.filter(|(before, _)| before.kind == entry.kind && before.version == entry.version);
+            let document = inner.record(&names, base.map(|(_, document)| document), &self.limits).map_err(bundle)?;
+            visit(entry, &document).map_err(EachError::Visitor)?;
+            progress(size + size * (index as u64 + 1) / self.manifest.records.len() as u64, 2 * size);
+            previous = Some((entry, document));
+        }
+        drop(previous);
+        let hashing = inner.finish().map_err(bundle)?;
+        let (_, count, digest) = hashing.finish();
+        if count != size || digest != self.manifest.payload.sha256 {
+            return Err(bundle(VerifyError::Changed));
+        }
+        Ok(())
+    }
+}
+
+/// The name that a record's entry must have.
+pub(super) fn entry_name(index: usize, kind: &str) -> String {
+    format!("records/{index:06}-{kind}.json")
+}
+
+/// Which record is read, and which others there are.
+struct Names<'m> {
+    manifest: &'m Manifest,
+    index: usize,
+}
+
+impl Names<'_> {
+    fn entry(&self) -> &RecordEntry {
+        &self.manifest.records[self.index]
+    }
+
+    fn expected(&self) -> String {
+        entry_name(self.index, self.entry().kind.as_str())
+    }
+
+    fn is_listed(&self, name: &str) -> bool {
+        let all = self.manifest.records.iter().enumerate();
+        all.into_iter().any(|(index, entry)| entry_name(index, entry.kind.as_str()) == name)
+    }
+}
+
+/// The inner tar as it comes out of the decompressor.
+struct Inner<R> {
+    decoder: GzDecoder<BufReader<Hashing<R>>>,
+    read: u64,
+    most: u64,
+}
+
+impl<R: Read> Inner<R> {
+    /// Reads and checks one record.
+    fn record(
+        &mut self,
+        names: &Names<'_>,
+        base: Option<Document>,
+        limits: &Limits,
+    ) -> Result<Document, VerifyError> {
+        let (entry, name) = (names.entry(), names.expected());
+        let block = self.block(&name)?;
+        self.check_gzip_header()?;
+        if block == [0; BLOCK] {
+            return Err(VerifyError::RecordMissing(name));
+        }
+        let mtime = names.manifest.created.unix();
+        let size = container::check_inner(&block, &name, mtime, |found| names.is_listed(found))?;
+        within("the size of a record in bytes", size, limits.record_bytes)?;
+        if entry.encoding == Encoding::Full && size != entry.size {
+            return Err(VerifyError::RecordSize(name));
+        }
+        let bytes = self.body(&name, size)?;
+        let document = match (entry.encoding, base) {
+            (Encoding::Full, _) => Document::parse(bytes, &limits.json)
+                .map_err(|source| VerifyError::RecordNotCanonical { record: name.clone(), source })?,
+            (Encoding::Delta, None) => return Err(VerifyError::DeltaWithoutBase(name)),
+            (Encoding::Delta, Some(base)) => delta::apply(&base, &bytes, &limits.json, entry.size)
+                .map_err(|source| VerifyError::Delta { record: name.clone(), source })?,
+        };
+        check_record(&document, entry, name)?;
+        Ok(document)
+    }
+
+    /// Reads the end of the tar and of the gzip member, behind which nothing may follow.
+    fn finish(mut self) -> Result<Hashing<R>, VerifyError> {
+        for index in 0..2 {
+            let block = self.block("the end of the records")?;
+            self.check_gzip_header()?;
+            if block != [0; BLOCK] {
+                return Err(if index == 0 { VerifyError::RecordExtra } else { VerifyError::TrailingBytes });
+            }
+        }
+        let mut rest = vec![0; 64 * 1024];
+        let mut total = 0;
+        loop {
+            let count = self.read(&mut rest)?;
+            total += count;
+            if rest[..count].iter().any(|byte| *byte != 0) {
+                return Err(VerifyError::TrailingBytes);
+            }
+            if count == 0 {
+                break;
+            }
+        }
+        if total % BLOCK != 0 {
+            return Err(VerifyError::TrailingBytes);
+        }
+        let mut buffered = self.decoder.into_inner();
+        let mut next = [0; 2];
+        let mut found = 0;
+        while found < 2 {
+            match buffered.read(&mut next[found..]).map_err(VerifyError::Io)? {
+                0 => break,
+                count => found += count,
+            }
+        }
+        match (found, next) {
+            (0, _) => Ok(buffered.into_inner()),
+            (2, [0x1f, 0x8b]) => Err(VerifyError::GzipTrailing("a second gzip member")),
+            _ => Err(VerifyError::GzipTrailing("something")),
+        }
+    }
+
+    fn check_gzip_header(&self) -> Result<(), VerifyError> {
+        let plain = self.decoder.header().is_some_and(|header| {
+            header.filename().is_none() && header.comment().is_none() && header.extra().is_none() && header.mtime() == 0
+        });
+        if plain { Ok(()) } else { Err(VerifyError::GzipHeader) }
+    }
+
+    fn block(&mut self, place: &str) -> Result<[u8; BLOCK], VerifyError> {
+        let mut block = [0; BLOCK];
+        self.fill(&mut block, place)?;
+        Ok(block)
+    }
+
+    fn fill(&mut self, buffer: &mut [u8], place: &str) -> Result<(), VerifyError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read(&mut buffer[filled..])? {
+                0 => return Err(VerifyError::Truncated(place.to_owned())),
+                count => filled += count,
+            }
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, name: &str, size: u64) -> Result<Vec<u8>, VerifyError> {
+        const CHUNK: usize = 1 << 20;
+        let size = usize::try_from(size).map_err(|_| VerifyError::RecordSize(name.to_owned()))?;
+        // Memory is taken as bytes arrive, not as a header claims.
+        let mut bytes = Vec::with_capacity(size.min(CHUNK));
+        while bytes.len() < size {
+            let filled = bytes.len();
+            bytes.resize(size.min(filled + CHUNK), 0);
+            self.fill(&mut bytes[filled..], name)?;
+        }
+        let mut rest = [0; BLOCK];
+        let rest = &mut rest[..container::padding(size as u64)];
+        self.fill(rest, name)?;
+        if rest.iter().any(|byte| *byte != 0) {
+            return Err(VerifyError::Header { entry: name.to_owned(), what: "its padding is not zero" });
+        }
+        Ok(bytes)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, VerifyError> {
+        let count = self.decoder.read(buffer).map_err(gzip_error)?;
+        self.read += count as u64;
+        if self.read > self.most {
+            let what = "the size of the decompressed records in bytes";
+            return Err(LimitExceeded { what, actual: self.read, allowed: self.most }.into());
+        }
+        Ok(count)
+    }
+}
+
+/// Tells a damaged stream from a device that can't be read.
+fn gzip_error(error: io::Error) -> VerifyError {
+    if error.raw_os_error().is_some() { VerifyError::Io(error) } else { VerifyError::Gzip(error.to_string()) }
+}
+
+fn check_record(document: &Document, entry: &RecordEntry, name: String) -> Result<(), VerifyError> {
+    if document.bytes().len() as u64 != entry.size {
+        return Err(VerifyError::RecordSize(name));
+    }
+    if Sha256Digest::of(document.bytes()) != entry.sha256 {
+        return Err(VerifyError::RecordDigest(name));
+    }
+    let envelope = match document.envelope() {
+        Ok(envelope) => envelope,
+        Err(source) => return Err(VerifyError::RecordEnvelope { record: name, source }),
+    };
+    let differences = [
+        ("kind", envelope.kind != entry.kind),
+        ("version", envelope.version != entry.version),
+        ("time", envelope.time != entry.time),
+        ("completeness", envelope.complete != entry.complete),
+    ];
+    match differences.into_iter().find(|(_, differs)| *differs) {
+        Some((field, _)) => Err(VerifyError::RecordMismatch { record: name, field }),
+        None => Ok(()),
+    }
+}
