@@ -8,9 +8,15 @@
 //! `docs/architecture.md` has the map of the modules; data flows down it, and nothing calls back up into the command
 //! line, which lives in the binary.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod bundle;
 pub mod clock;
 pub mod digest;
+pub mod identity;
 pub mod keys;
 pub mod pseudonym;
+pub mod receipt;
 pub mod record;
+pub mod reporter;
+pub mod store;

@@ -1,0 +1,72 @@
+//! What both collectors need: names made anonymous, and problems on the way.
+
+use std::collections::BTreeSet;
+
+use super::objects::Object;
+use super::{Gap, Inventory};
+use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer};
+use crate::record::problem::{self, Category, Problem, Step};
+
+/// A collection in progress.
+pub(super) struct Collection<'a> {
+    pub names: &'a Pseudonymizer,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Collection<'a> {
+    pub fn new(names: &'a Pseudonymizer) -> Self {
+        Self { names, problems: Vec::new() }
+    }
+
+    pub fn problem(&mut self, step: Step, category: Category, concerns: Option<Pseudonym>) {
+        self.problems.push(Problem { category, concerns, step });
+    }
+
+    /// Takes the source's own problems over, as far as they concern these steps.
+    pub fn gaps(&mut self, inventory: &Inventory, steps: &[Step]) {
+        for Gap { step, category, concerns } in inventory.gaps.iter().filter(|gap| steps.contains(&gap.step)) {
+            let concerns = concerns.as_ref().map(|(kind, name)| self.names.of(*kind, name));
+            self.problem(*step, *category, concerns);
+        }
+    }
+
+    /// The problems in their order.
+    pub fn into_problems(self) -> Vec<Problem> {
+        problem::sorted(self.problems)
+    }
+
+    /// Makes a row of each object, leaving out what is malformed or there twice, with a problem for each.
+    pub fn rows<T, R>(
+        &mut self,
+        step: Step,
+        kind: NameType,
+        objects: &[Object<T>],
+        row: impl FnMut(&mut Self, &Object<T>, &T, Pseudonym) -> R,
+    ) -> Vec<R> {
+        self.rows_named(step, objects, |names, object| names.of(kind, &object.name), row)
+    }
+
+    /// The same with pseudonyms of the caller's making.
+    pub fn rows_named<T, R>(
+        &mut self,
+        step: Step,
+        objects: &[Object<T>],
+        pseudonym: impl Fn(&Pseudonymizer, &Object<T>) -> Pseudonym,
+        mut row: impl FnMut(&mut Self, &Object<T>, &T, Pseudonym) -> R,
+    ) -> Vec<R> {
+        let mut seen = BTreeSet::new();
+        let mut rows = Vec::with_capacity(objects.len());
+        for object in objects {
+            let uuid = pseudonym(self.names, object);
+            if !seen.insert(uuid) {
+                self.problem(step, Category::Duplicate, Some(uuid));
+                continue;
+            }
+            match &object.fields {
+                Some(fields) => rows.push(row(self, object, fields, uuid)),
+                None => self.problem(step, Category::Malformed, Some(uuid)),
+            }
+        }
+        rows
+    }
+}

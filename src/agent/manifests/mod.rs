@@ -1,0 +1,395 @@
+//! The manifest source: a directory of what `kubectl get … -o yaml|json` writes.
+//!
+//! `master/`, `seeds/<seed>/` and `user-clusters/<cluster>/` say where objects came from; without them the directory is
+//! flat, which is clear only where there is exactly one Seed.
+
+mod files;
+mod reader;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::objects::{Object, Parsed};
+use super::{Gap, Inventory, SeedCluster};
+use crate::pseudonym::NameType;
+use crate::record::problem::{Category, Step};
+use files::{Found, Place};
+
+/// The largest manifest file, in bytes after decompression.
+pub const DEFAULT_FILE_LIMIT: u64 = 64 << 20;
+
+/// A directory that can't be read as an installation.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The directory is not there.
+    #[error("the directory {} does not exist", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It is no directory.
+    #[error("{} is not a directory", path.display())]
+    NotADirectory {
+        /// What it is not.
+        path: PathBuf,
+    },
+    /// It has no manifests in it.
+    #[error("there are no manifests (*.yaml, *.yml, *.json, also with .gz) in {}", path.display())]
+    Empty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It has no object of KKP in it.
+    #[error("there are no objects of KKP (kubermatic.k8c.io/v1) in {}", path.display())]
+    NoKkp {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file or directory can't be read.
+    #[error("can't read {}", path.display())]
+    Read {
+        /// What can't be read.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file does not parse. What is in it is not told.
+    #[error("{}, line {line}, column {column}: not valid {format}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The column, from 1.
+        column: u64,
+        /// YAML or JSON.
+        format: &'static str,
+    },
+    /// A file is too large.
+    #[error("{} is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A file's aliases stand for more than is reasonable.
+    #[error("{} is nested too deeply, or its aliases stand for too much", path.display())]
+    Expands {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An object has no name.
+    #[error("{}, object {index}: a {kind} without metadata.name", path.display())]
+    Nameless {
+        /// The file.
+        path: PathBuf,
+        /// Which object of the file, from 1.
+        index: usize,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// More than one configuration.
+    #[error("there are {count} KubermaticConfigurations on the master, where exactly one may be: {}", join(files))]
+    Configurations {
+        /// How many.
+        count: usize,
+        /// The files that they are in.
+        files: BTreeSet<PathBuf>,
+    },
+    /// A folder under `seeds/` that is named like no Seed.
+    #[error("{} is named like no Seed; the Seeds are: {}", path.display(), or_none(seeds))]
+    UnknownSeed {
+        /// The folder.
+        path: PathBuf,
+        /// The names of the Seeds.
+        seeds: Vec<String>,
+    },
+    /// A flat directory with another number of Seeds than one.
+    #[error("{} has no folders master/, seeds/ and user-clusters/, and {count} Seeds in it", path.display())]
+    Flat {
+        /// The directory.
+        path: PathBuf,
+        /// How many Seeds there are.
+        count: usize,
+    },
+    /// A manifest outside of the folders that say where objects came from.
+    #[error("{} lies outside of master/, seeds/<seed>/ and user-clusters/<cluster>/", path.display())]
+    Stray {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+fn join(files: &BTreeSet<PathBuf>) -> String {
+    files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn or_none(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+impl ManifestError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Empty { .. } | Self::NoKkp { .. } | Self::Missing { .. } | Self::NotADirectory { .. } => {
+                Some("docs/air-gap.md has the kubectl commands that make such a directory")
+            }
+            Self::TooLarge { .. } => Some(
+                "reduce it with docs/reduce.jq, export every kind into a file of its own, or raise --max-file-size",
+            ),
+            Self::Expands { .. } => Some("kubectl writes no aliases; export the objects again"),
+            Self::Parse { .. } => Some("export the objects again; an interrupted kubectl leaves half a file"),
+            Self::Nameless { .. } => Some("kubectl writes every object with its name; export the objects again"),
+            Self::Configurations { .. } => {
+                Some("keep the configuration of this installation only; copies on seeds belong under seeds/<seed>/")
+            }
+            Self::UnknownSeed { .. } => Some("rename the folder, or export the Seeds to master/ again"),
+            Self::Flat { .. } | Self::Stray { .. } => {
+                Some("sort the files into master/, seeds/<seed>/ and user-clusters/<cluster>/")
+            }
+            Self::Read { .. } => None,
+        }
+    }
+}
+
+/// How to read a directory.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The largest file, in bytes after decompression.
+    pub file_limit: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { file_limit: DEFAULT_FILE_LIMIT }
+    }
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Installation {
+    /// The objects.
+    pub inventory: Inventory,
+    /// Files that hold credentials, with the names of the fields.
+    pub credentials: Vec<(PathBuf, BTreeSet<&'static str>)>,
+    /// Files with clusters that don't count, because they lie under `master/`.
+    pub misplaced_clusters: BTreeSet<PathBuf>,
+}
+
+/// Reads a directory of manifests. `progress` hears of bytes read and bytes in all, as they lie on disk.
+///
+/// # Errors
+/// See [`ManifestError`]. A malformed object is none; it becomes a problem of the record.
+pub fn read(
+    directory: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Installation, ManifestError> {
+    let found = files::find(directory)?;
+    let mut loader = Loader::default();
+    let total: u64 = found.files.iter().map(|file| file.size).sum();
+    let mut done = 0;
+    for file in &found.files {
+        tracing::debug!(file = %file.path.display(), "reading");
+        let mut index = 0;
+        let mut credentials = BTreeSet::new();
+        reader::read(&file.path, options.file_limit, &mut |pruned| {
+            index += 1;
+            credentials.extend(pruned.credentials);
+            let secret = pruned.value["kind"] == "Secret";
+            if secret && (pruned.value.get("data").is_some() || pruned.value.get("stringData").is_some()) {
+                credentials.insert("data");
+            }
+            let parsed = Parsed::from_value(pruned.value)
+                .map_err(|nameless| ManifestError::Nameless { path: file.path.clone(), index, kind: nameless.0 })?;
+            loader.add(file, parsed);
+            Ok(())
+        })?;
+        if !credentials.is_empty() {
+            loader.result.credentials.push((file.path.clone(), credentials));
+        }
+        done += file.size;
+        progress(done, total);
+    }
+    loader.finish(directory, &found)
+}
+
+/// Sorts objects by where they came from.
+#[derive(Default)]
+struct Loader {
+    result: Installation,
+    /// UIDs that were seen: an object exported twice counts once.
+    uids: BTreeSet<String>,
+    configuration_files: BTreeSet<PathBuf>,
+    kkp_objects: usize,
+    /// Clusters of a flat directory, whose Seed is not known yet.
+    flat_clusters: Vec<Object<super::objects::Cluster>>,
+}
+
+impl Loader {
+    fn add(&mut self, file: &files::ManifestFile, parsed: Parsed) {
+        let kkp = !matches!(
+            parsed,
+            Parsed::Other | Parsed::Node(_) | Parsed::MachineDeployment(_) | Parsed::KubeSystem(_) | Parsed::Version(_)
+        );
+        self.kkp_objects += usize::from(kkp);
+        match &file.place {
+            Place::Master => self.add_to_master(file, parsed),
+            Place::Seed(name) => self.add_to_seed(name, parsed),
+            Place::UserCluster(name) => self.add_to_user_cluster(name, parsed),
+            Place::Flat => match parsed {
+                Parsed::Cluster(object) if self.is_first(object.uid.as_ref()) => self.flat_clusters.push(object),
+                Parsed::MachineDeployment(object) if self.is_first(object.uid.as_ref()) => {
+                    self.result.inventory.stray_machine_deployments.push(object);
+                }
+                Parsed::Cluster(_) | Parsed::MachineDeployment(_) => {}
+                other => self.add_to_master(file, other),
+            },
+        }
+    }
+
+    fn is_first(&mut self, uid: Option<&String>) -> bool {
+        uid.is_none_or(|uid| self.uids.insert(uid.clone()))
+    }
+
+    fn add_to_master(&mut self, file: &files::ManifestFile, parsed: Parsed) {
+        match parsed {
+            Parsed::Configuration(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    self.configuration_files.insert(file.path.clone());
+                    self.result.inventory.master.configurations.push(object);
+                }
+            }
+            Parsed::Seed(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    self.result.inventory.master.seeds.push(object);
+                }
+            }
+            Parsed::Project(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    self.result.inventory.master.projects.push(object);
+                }
+            }
+            Parsed::User(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    self.result.inventory.master.users.push(object);
+                }
+            }
+            Parsed::SshKey(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    self.result.inventory.master.ssh_keys.push(object);
+                }
+            }
+            Parsed::Node(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    self.result.inventory.master.nodes.push(object);
+                }
+            }
+            Parsed::Version(version) => self.result.inventory.master.version = version,
+            Parsed::KubeSystem(uid) => {
+                let installation = &mut self.result.inventory.master.installation_uid;
+                *installation = installation.take().or(uid);
+            }
+            Parsed::Legacy { step, concerns } => self.legacy(step, concerns),
+            Parsed::Cluster(_) => {
+                self.result.misplaced_clusters.insert(file.path.clone());
+            }
+            Parsed::MachineDeployment(_) | Parsed::Other => {}
+        }
+    }
+
+    /// Seeds hold copies of the master's projects, users and configuration, which don't count.
+    fn add_to_seed(&mut self, name: &str, parsed: Parsed) {
+        match parsed {
+            Parsed::Cluster(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    self.seed(name).clusters.push(object);
+                }
+            }
+            Parsed::Node(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    self.seed(name).nodes.push(object);
+                }
+            }
+            Parsed::Version(version) => self.seed(name).version = version,
+            Parsed::Legacy { step: Step::Clusters, concerns } => self.legacy(Step::Clusters, concerns),
+            _ => {}
+        }
+    }
+
+    fn add_to_user_cluster(&mut self, name: &str, parsed: Parsed) {
+        match parsed {
+            Parsed::MachineDeployment(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    let cluster = self.result.inventory.user_clusters.entry(name.to_owned()).or_default();
+                    cluster.machine_deployments.push(object);
+                }
+            }
+            Parsed::Node(object) => {
+                if self.is_first(object.uid.as_ref()) {
+                    let cluster = self.result.inventory.user_clusters.entry(name.to_owned()).or_default();
+                    cluster.nodes.push(object);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn seed(&mut self, name: &str) -> &mut SeedCluster {
+        self.result.inventory.seeds.entry(name.to_owned()).or_default()
+    }
+
+    fn legacy(&mut self, step: Step, concerns: Option<(NameType, String)>) {
+        self.result.inventory.gaps.push(Gap { step, category: Category::LegacyApiGroup, concerns });
+    }
+
+    /// Checks what only shows once everything was read.
+    fn finish(mut self, directory: &Path, found: &Found) -> Result<Installation, ManifestError> {
+        if self.kkp_objects == 0 {
+            return Err(ManifestError::NoKkp { path: directory.to_owned() });
+        }
+        let inventory = &mut self.result.inventory;
+        let count = inventory.master.configurations.len();
+        if count > 1 {
+            return Err(ManifestError::Configurations { count, files: self.configuration_files });
+        }
+        let names: BTreeSet<_> = inventory.master.seeds.iter().map(|seed| seed.name.clone()).collect();
+        if found.flat {
+            if names.len() != 1 {
+                return Err(ManifestError::Flat { path: directory.to_owned(), count: names.len() });
+            }
+            let seed = SeedCluster { clusters: self.flat_clusters, ..SeedCluster::default() };
+            inventory.seeds.extend(names.iter().map(|name| (name.clone(), SeedCluster::default())).take(1));
+            inventory.seeds.values_mut().for_each(|place| place.clusters.clone_from(&seed.clusters));
+        }
+        for (name, path) in &found.seeds {
+            if !names.contains(name) {
+                let seeds = names.into_iter().collect();
+                return Err(ManifestError::UnknownSeed { path: path.clone(), seeds });
+            }
+            inventory.seeds.entry(name.clone()).or_default();
+        }
+        let missing = |step, name: &String| Gap {
+            step,
+            category: Category::NotProvided,
+            concerns: Some((NameType::Seed, name.clone())),
+        };
+        for name in &names {
+            match inventory.seeds.get(name) {
+                None => {
+                    inventory.gaps.push(missing(Step::Seeds, name));
+                    inventory.gaps.push(missing(Step::Nodes, name));
+                }
+                Some(seed) if seed.nodes.is_empty() && !found.flat => inventory.gaps.push(missing(Step::Nodes, name)),
+                Some(_) => {}
+            }
+        }
+        let own = inventory.master.configurations.first().and_then(|configuration| configuration.uid.clone());
+        inventory.master.installation_uid = own.or(inventory.master.installation_uid.take());
+        Ok(self.result)
+    }
+}

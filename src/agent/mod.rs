@@ -1,0 +1,85 @@
+//! The agent: looks at an installation and makes records of it.
+//!
+//! A source (`manifests`) fills an [`Inventory`] with the few fields that records need; collectors are pure functions
+//! from an inventory to a record. Nothing here knows the files of the store.
+
+mod collect;
+pub mod kubermatic;
+pub mod kubernetes;
+pub mod manifests;
+pub mod objects;
+mod prune;
+mod providers;
+
+use std::collections::BTreeMap;
+
+use crate::pseudonym::NameType;
+use crate::record::problem::{Category, Step};
+use objects::{Cluster, Configuration, MachineDeployment, Node, Object, Project, Seed, SshKey, User};
+
+/// Everything that a source found, before anything of it is made anonymous.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// The master cluster.
+    pub master: Master,
+    /// The seed clusters that were looked at, by the seed's name.
+    pub seeds: BTreeMap<String, SeedCluster>,
+    /// The user clusters that were looked at, by the cluster's name.
+    pub user_clusters: BTreeMap<String, UserCluster>,
+    /// Machine deployments of which it is not known whose they are.
+    pub stray_machine_deployments: Vec<Object<MachineDeployment>>,
+    /// What the source itself could not find out.
+    pub gaps: Vec<Gap>,
+}
+
+/// What was found on the master cluster.
+#[derive(Debug, Default)]
+pub struct Master {
+    /// UID of an object that lives as long as the installation.
+    pub installation_uid: Option<String>,
+    /// Kubernetes version.
+    pub version: Option<String>,
+    /// KKP's configuration; exactly one is expected.
+    pub configurations: Vec<Object<Configuration>>,
+    /// Seeds.
+    pub seeds: Vec<Object<Seed>>,
+    /// Projects.
+    pub projects: Vec<Object<Project>>,
+    /// Users.
+    pub users: Vec<Object<User>>,
+    /// SSH keys.
+    pub ssh_keys: Vec<Object<SshKey>>,
+    /// Nodes.
+    pub nodes: Vec<Object<Node>>,
+}
+
+/// What was found on a seed cluster.
+#[derive(Debug, Default)]
+pub struct SeedCluster {
+    /// Kubernetes version.
+    pub version: Option<String>,
+    /// User clusters.
+    pub clusters: Vec<Object<Cluster>>,
+    /// Nodes.
+    pub nodes: Vec<Object<Node>>,
+}
+
+/// What was found on a user cluster.
+#[derive(Debug, Default)]
+pub struct UserCluster {
+    /// Machine deployments.
+    pub machine_deployments: Vec<Object<MachineDeployment>>,
+    /// Nodes.
+    pub nodes: Vec<Object<Node>>,
+}
+
+/// Something that a source could not find out, with the name that it concerns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap {
+    /// Where.
+    pub step: Step,
+    /// Why.
+    pub category: Category,
+    /// What it concerns.
+    pub concerns: Option<(NameType, String)>,
+}

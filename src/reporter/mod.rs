@@ -1,0 +1,154 @@
+//! The reporter: packs pending records into one signed bundle that lies in the store before its first byte leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
+
+use uuid::Uuid;
+
+use crate::bundle::manifest::Seconds;
+use crate::bundle::pack::{self, Header, Item, PackError};
+use crate::bundle::{Limits, Manifest, verify};
+use crate::clock::Environment;
+use crate::digest::{Hashing, Sha256Digest};
+use crate::identity::Identity;
+use crate::store::durable::FileError;
+use crate::store::{Export, ExportedRecord, LockedStore, StoreError, StoredRecord};
+
+/// What goes into an export.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only what was never exported.
+    pub only_new: bool,
+    /// A note for the manifest.
+    pub note: Option<String>,
+}
+
+/// An export that did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file operation fails.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The bundle can't be packed.
+    #[error(transparent)]
+    Pack(#[from] Box<PackError<StoreError>>),
+    /// The clock is beyond what a manifest can say, or there are no random numbers.
+    #[error("the operating system refuses")]
+    System(#[source] io::Error),
+    /// The store has no such export.
+    #[error("the store has no export with the sequence number {0}")]
+    NoSuchExport(u64),
+    /// The export's bundle is no longer kept.
+    #[error("the bundle of export {0} is no longer kept")]
+    NotKept(u64),
+}
+
+/// The records that an export would pack, in the manifest's order.
+///
+/// # Errors
+/// The store can't be read.
+pub fn select(store: &LockedStore, selection: &Selection) -> Result<Vec<StoredRecord>, StoreError> {
+    let mut pending = store.pending()?;
+    if selection.only_new {
+        let exports = store.exports()?;
+        let delivered = exports.iter().filter(|export| export.delivered);
+        let exported: BTreeSet<_> = delivered.flat_map(|export| &export.records).map(|record| record.id).collect();
+        pending.retain(|record| !exported.contains(&record.id));
+    }
+    let mut sound = Vec::with_capacity(pending.len());
+    for record in pending {
+        match store.load(&record) {
+            Ok(_) => sound.push(record),
+            Err(StoreError::Damaged { .. }) => store.quarantine(&record, "its digest is not the one it was stored with")?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sound)
+}
+
+/// Packs what `selection` takes and commits the bundle to the store; `None` where there is nothing to pack.
+///
+/// # Errors
+/// See [`ExportError`]; the store is then as it was.
+pub fn export(
+    store: &LockedStore,
+    identity: &Identity,
+    selection: &Selection,
+    limits: &Limits,
+    environment: &dyn Environment,
+    progress: verify::Progress<'_>,
+) -> Result<Option<(Export, Manifest)>, ExportError> {
+    let records = select(store, selection)?;
+    if records.is_empty() {
+        return Ok(None);
+    }
+    let (sequence, previous) = store.next_sequence()?;
+    let created = Seconds::try_from(environment.now_text());
+    let header = Header {
+        bundle: environment.uuid_v7().map_err(ExportError::System)?,
+        client: identity.client(),
+        store: store.id(),
+        sequence,
+        previous,
+        rotation: Vec::new(),
+        replaces: identity.replaces(),
+        created: created.map_err(|error| ExportError::System(io::Error::other(error)))?,
+        producer: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
+        note: selection.note.clone(),
+        withheld: Vec::new(),
+        dropped: store.dropped().values().sum(),
+        discarded: store.discarded().values().sum(),
+    };
+    let items = records.iter().map(|record| Item { id: record.id, envelope: record.envelope.clone() }).collect();
+    let by_id: BTreeMap<_, _> = records.iter().map(|record| (record.id, record)).collect();
+    let load = |id: Uuid| store.load(by_id.get(&id).ok_or(StoreError::Damaged { id })?);
+    // Unnamed and gone with the process; beside the store, where there is room for it.
+    let scratch = tempfile::tempfile_in(store.path()).map_err(ExportError::System)?;
+    let mut payload = BufWriter::new(scratch);
+    let packed = pack::pack(header, items, load, identity.signing_key(), limits, &mut payload, progress);
+    let packed = packed.map_err(Box::new)?;
+    let mut payload = payload.into_inner().map_err(|error| ExportError::System(error.into_error()))?;
+    let export = store.commit(sequence, |file| write_bundle(&packed, &mut payload, file))?;
+    Ok(Some((export, packed.manifest)))
+}
+
+fn write_bundle(packed: &pack::Packed, payload: &mut File, file: &mut File) -> Result<Export, ExportError> {
+    let mut out = Hashing::new(BufWriter::new(file));
+    payload.rewind().map_err(ExportError::System)?;
+    packed.write_to(&mut out, &mut BufReader::new(payload)).and_then(|()| out.flush()).map_err(ExportError::System)?;
+    let (_, size, sha256) = out.finish();
+    let manifest = &packed.manifest;
+    let record = |entry: &crate::bundle::manifest::RecordEntry| ExportedRecord {
+        id: entry.id,
+        sha256: entry.sha256,
+        kind: entry.kind.as_str().to_owned(),
+    };
+    Ok(Export {
+        sequence: manifest.sequence,
+        bundle: manifest.bundle,
+        manifest_sha256: Sha256Digest::of(&packed.manifest_bytes),
+        sha256,
+        size,
+        created: manifest.created.as_str().to_owned(),
+        note: manifest.note.clone(),
+        withheld: manifest.withheld.clone(),
+        delivered: false,
+        records: manifest.records.iter().map(record).collect(),
+    })
+}
+
+/// Opens the kept bundle of an export.
+///
+/// # Errors
+/// There is no such export, or its bundle is no longer kept.
+pub fn open_bundle(store: &LockedStore, sequence: u64) -> Result<(Export, File), ExportError> {
+    let export = store.exports()?.into_iter().find(|export| export.sequence == sequence);
+    let export = export.ok_or(ExportError::NoSuchExport(sequence))?;
+    let path = store.bundle(sequence).ok_or(ExportError::NotKept(sequence))?;
+    let file = File::open(&path).map_err(|source| FileError { operation: "read", path, source })?;
+    Ok((export, file))
+}

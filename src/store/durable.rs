@@ -1,0 +1,262 @@
+//! The one place that writes files: temporary file in the same directory, fsync, rename, fsync of the directory.
+//!
+//! Killed at any instant, a file is there whole or not at all. `.clippy.toml` keeps every other module from writing.
+#![expect(clippy::disallowed_methods, reason = "this is the module that the rule points to")]
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// What temporary files are named like, so that leftovers of a crash can be told.
+pub const TEMPORARY_PREFIX: &str = ".tmp-";
+
+/// A file operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {operation} {}", path.display())]
+pub struct FileError {
+    /// What was attempted.
+    pub operation: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Whether the file is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// Names an operation and a path for a failure.
+pub(crate) fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { operation, path, source }
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner (0600): everything in state directories.
+    Private,
+    /// Everybody (0644): what a person asked to have written.
+    Public,
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Private => 0o600,
+            Self::Public => 0o644,
+        }
+    }
+}
+
+/// What may be at the place of a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Nothing.
+    Refuse,
+    /// A file, which is replaced.
+    Replace,
+}
+
+/// Writes a file whose contents `write` makes; it appears only when they are complete and on disk.
+///
+/// # Errors
+/// Any step that fails, with the path; nothing is left behind. `write`'s own errors pass through.
+pub fn write_with<T, E: From<FileError>>(
+    path: &Path,
+    access: Access,
+    existing: Existing,
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
+    let directory = parent(path);
+    let mut temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .permissions(Permissions::from_mode(access.mode()))
+        .tempfile_in(directory)
+        .map_err(failed("write", path))?;
+    // The umask may have taken bits away that a person who hands the file on will miss.
+    let permissions = Permissions::from_mode(access.mode());
+    temporary.as_file().set_permissions(permissions).map_err(failed("write", path))?;
+    let made = write(temporary.as_file_mut())?;
+    temporary.as_file_mut().flush().and_then(|()| temporary.as_file().sync_all()).map_err(failed("write", path))?;
+    persist(temporary, path, existing).map_err(failed("write", path))?;
+    sync_directory(directory)?;
+    Ok(made)
+}
+
+fn persist(temporary: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
+    match existing {
+        Existing::Replace => temporary.persist(path).map(drop).map_err(|error| error.error),
+        Existing::Refuse => temporary.persist_noclobber(path).map(drop).map_err(|error| error.error),
+    }
+}
+
+/// Writes a file with these contents.
+///
+/// # Errors
+/// As [`write_with`].
+pub fn write(path: &Path, bytes: &[u8], access: Access, existing: Existing) -> Result<(), FileError> {
+    write_with(path, access, existing, |file| file.write_all(bytes).map_err(failed("write", path)))
+}
+
+/// Whether something is at `path` that is neither a file nor a directory: a device, a FIFO, a socket.
+#[must_use]
+pub fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| {
+        let kind = metadata.file_type();
+        kind.is_char_device() || kind.is_block_device() || kind.is_fifo() || kind.is_socket()
+    })
+}
+
+/// Opens a device or FIFO for writing; nothing can be renamed over one.
+///
+/// # Errors
+/// It can't be opened.
+pub fn open_special(path: &Path) -> Result<File, FileError> {
+    OpenOptions::new().write(true).open(path).map_err(failed("write", path))
+}
+
+/// Makes a directory (0700) and those above it, if they are not there.
+///
+/// # Errors
+/// One can't be made.
+pub fn create_directory(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = parent(path);
+    if !above.is_dir() {
+        create_directory(above)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("make the directory", path)(error)),
+        _ => sync_directory(above),
+    }
+}
+
+/// Fills a new directory through `fill` and moves it to `path`, whole. Gives false if somebody else's was there first.
+///
+/// # Errors
+/// A step that fails; nothing is left behind.
+pub fn create_directory_with<E: From<FileError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<bool, E> {
+    let above = parent(path);
+    create_directory(above)?;
+    let private = Permissions::from_mode(0o700);
+    let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).permissions(private).tempdir_in(above);
+    let temporary = temporary.map_err(failed("make the directory", path))?;
+    fill(temporary.path())?;
+    sync_directory(temporary.path())?;
+    // rename(2) replaces an empty directory and fails on one that has something in it.
+    match fs::rename(temporary.path(), path) {
+        Ok(()) => {
+            sync_directory(above)?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("make the directory", path)(error).into()),
+    }
+}
+
+/// Moves a file or directory within one file system.
+///
+/// # Errors
+/// It can't be moved.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(failed("move", from))?;
+    sync_directory(parent(from))?;
+    sync_directory(parent(to))
+}
+
+/// Removes a file. One that is gone already is no error.
+///
+/// # Errors
+/// It can't be removed.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("remove", path)(error)),
+        Ok(()) => sync_directory(parent(path)),
+    }
+}
+
+/// Opens the file that a lock is taken on, made if need be.
+///
+/// # Errors
+/// It can't be opened.
+pub fn open_lock(path: &Path) -> Result<File, FileError> {
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    opened.map_err(failed("open the lock", path))
+}
+
+/// Whether a name is that of a temporary file of this program.
+#[must_use]
+pub fn is_temporary(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX))
+}
+
+/// The directory that a path lies in.
+#[must_use]
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    }
+}
+
+fn sync_directory(path: &Path) -> Result<(), FileError> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed("write to disk", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        write(&path, b"old", Access::Private, Existing::Refuse).unwrap();
+        let error = write_with(&path, Access::Private, Existing::Replace, |file| {
+            file.write_all(b"half").unwrap();
+            Err::<(), _>(failed("write", Path::new("x"))(io::Error::other("disk on fire")))
+        });
+        assert!(error.is_err());
+        assert!(write(&path, b"new", Access::Private, Existing::Refuse).is_err());
+        assert_eq!((fs::read(&path).unwrap().as_slice(), names(directory.path())), (&b"old"[..], vec!["file".to_owned()]));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_directory_appears_whole_or_the_winner_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a").join("b");
+        let fill = |text: &'static [u8]| {
+            move |to: &Path| write(&to.join("f"), text, Access::Private, Existing::Refuse)
+        };
+        assert!(create_directory_with(&path, fill(b"first")).unwrap());
+        assert!(!create_directory_with(&path, fill(b"second")).unwrap());
+        assert_eq!(fs::read(path.join("f")).unwrap(), b"first");
+        assert_eq!(names(&directory.path().join("a")), ["b"]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,274 @@
+//! The ledger: what was exported under which sequence number, and what receipts said of it.
+//!
+//! An export is committed by its entry's appearance, after its bundle lies in the store and before its first byte
+//! leaves. A bundle without an entry never left and is removed; its number is free.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::durable::{self, Access, Existing, FileError, failed};
+use super::{BUNDLES, EXPORTS, KEPT_BUNDLES, LockedStore, RECEIPTS, RECORDS, REJECTED, Store, StoreError};
+use super::{file_name, list};
+use crate::digest::Sha256Digest;
+
+/// One export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Export {
+    /// The sequence number.
+    pub sequence: u64,
+    /// The bundle's UUID.
+    pub bundle: Uuid,
+    /// Digest of the manifest's bytes.
+    pub manifest_sha256: Sha256Digest,
+    /// Digest of the whole file.
+    pub sha256: Sha256Digest,
+    /// Size of the whole file in bytes.
+    pub size: u64,
+    /// When it was packed (RFC 3339).
+    pub created: String,
+    /// The note that went with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What was withheld.
+    #[serde(default)]
+    pub withheld: Vec<String>,
+    /// Whether its bytes were written out whole. If not, its records count as never exported.
+    #[serde(default)]
+    pub delivered: bool,
+    /// The records in it.
+    pub records: Vec<ExportedRecord>,
+}
+
+/// A record of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedRecord {
+    /// Its id.
+    pub id: Uuid,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Its kind, for people.
+    pub kind: String,
+}
+
+/// What a receipt said, as far as the store is concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Acknowledgement {
+    /// The receipt's UUID.
+    pub receipt: Uuid,
+    /// The store that packed the bundle.
+    pub store: Uuid,
+    /// The bundle's UUID.
+    pub bundle: Uuid,
+    /// Digest of the bundle's manifest.
+    pub manifest_sha256: Sha256Digest,
+    /// The bundle's sequence number.
+    pub sequence: u64,
+    /// When ingest received it (RFC 3339).
+    pub received: String,
+    /// What ingest thinks of the chain of sequence numbers.
+    pub chain: String,
+    /// The highest sequence number of the store that ingest has seen.
+    pub highest_sequence: u64,
+    /// The records.
+    pub records: Vec<Outcome>,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Its id.
+    pub id: Uuid,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Whether ingest has it.
+    pub status: RecordStatus,
+    /// Why it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What ingest did with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RecordStatus {
+    /// Taken.
+    Accepted,
+    /// It had it already.
+    Duplicate,
+    /// Not taken.
+    Rejected,
+}
+
+impl Store {
+    /// Every export, oldest first. Entries that can't be read are left out; [`LockedStore`] sets them aside.
+    ///
+    /// # Errors
+    /// The ledger can't be read.
+    pub fn exports(&self) -> Result<Vec<Export>, StoreError> {
+        Ok(read_all(&self.path().join(EXPORTS))?.into_iter().filter_map(|(_, entry)| entry).collect())
+    }
+
+    /// Every receipt's word, by when they were received.
+    ///
+    /// # Errors
+    /// The ledger can't be read.
+    pub fn acknowledgements(&self) -> Result<Vec<Acknowledgement>, StoreError> {
+        let mut all: Vec<Acknowledgement> =
+            read_all(&self.path().join(RECEIPTS))?.into_iter().filter_map(|(_, entry)| entry).collect();
+        all.sort_by(|left, right| (&left.received, left.receipt).cmp(&(&right.received, right.receipt)));
+        Ok(all)
+    }
+
+    /// The file of an export's bundle, if it is still kept.
+    #[must_use]
+    pub fn bundle(&self, sequence: u64) -> Option<PathBuf> {
+        let path = self.bundle_path(sequence);
+        path.is_file().then_some(path)
+    }
+
+    fn bundle_path(&self, sequence: u64) -> PathBuf {
+        self.path().join(BUNDLES).join(format!("{sequence:016}.tar"))
+    }
+}
+
+impl LockedStore {
+    /// The next sequence number, above every one that this store or ingest knows of, and the digest of the manifest
+    /// before it.
+    ///
+    /// # Errors
+    /// The ledger can't be read.
+    pub fn next_sequence(&self) -> Result<(u64, Option<Sha256Digest>), StoreError> {
+        let named = list(&self.path().join(EXPORTS))?;
+        let numbers = named.iter().filter_map(|name| name.strip_suffix(".json")?.parse::<u64>().ok());
+        let acknowledged = self.acknowledgements()?;
+        let seen = acknowledged.iter().filter(|word| word.store == self.id()).map(|word| word.highest_sequence);
+        let previous = self.exports()?.last().map(|export| export.manifest_sha256);
+        Ok((numbers.chain(seen).max().unwrap_or(0) + 1, previous))
+    }
+
+    /// Commits an export: its bundle first, which `write` writes, then the ledger entry that `write` returns.
+    ///
+    /// # Errors
+    /// Either can't be written; then there was no export.
+    pub fn commit<E: From<FileError> + From<StoreError>>(
+        &self,
+        sequence: u64,
+        write: impl FnOnce(&mut File) -> Result<Export, E>,
+    ) -> Result<Export, E> {
+        let bundle = self.bundle_path(sequence);
+        let export = durable::write_with(&bundle, Access::Private, Existing::Refuse, write)?;
+        let entry = self.path().join(EXPORTS).join(format!("{sequence:016}.json"));
+        write_entry(&entry, &export)?;
+        self.prune_bundles()?;
+        Ok(export)
+    }
+
+    /// Notes that an export's bytes were written out whole.
+    ///
+    /// # Errors
+    /// The entry can't be written.
+    pub fn delivered(&self, export: &Export) -> Result<(), StoreError> {
+        let entry = self.path().join(EXPORTS).join(format!("{:016}.json", export.sequence));
+        write_entry(&entry, &Export { delivered: true, ..export.clone() })
+    }
+
+    /// Takes a receipt's word down and lets the records go that it accepts. Once is as good as many times.
+    /// Returns how many records left the pending ones: accepted, and rejected.
+    ///
+    /// # Errors
+    /// A file operation fails; what was not done is done at the next start.
+    pub fn acknowledge(&self, word: &Acknowledgement) -> Result<(usize, usize), StoreError> {
+        let path = self.path().join(RECEIPTS).join(format!("{}.json", word.receipt));
+        write_entry(&path, word)?;
+        let done = self.settle(std::slice::from_ref(word))?;
+        self.prune_bundles()?;
+        Ok(done)
+    }
+
+    /// Removes the pending records that ingest has, and sets those aside that it rejected.
+    fn settle(&self, words: &[Acknowledgement]) -> Result<(usize, usize), StoreError> {
+        let outcomes: BTreeMap<_, _> = words
+            .iter()
+            .flat_map(|word| &word.records)
+            .map(|record| ((record.id, record.sha256), record.status))
+            .collect();
+        let (mut accepted, mut rejected) = (0, 0);
+        for record in self.pending()? {
+            let path = self.path().join(RECORDS).join(file_name(&record));
+            match outcomes.get(&(record.id, record.sha256)) {
+                None => {}
+                Some(RecordStatus::Rejected) => {
+                    durable::rename(&path, &self.path().join(REJECTED).join(file_name(&record)))?;
+                    rejected += 1;
+                }
+                Some(RecordStatus::Accepted | RecordStatus::Duplicate) => {
+                    durable::remove(&path)?;
+                    accepted += 1;
+                }
+            }
+        }
+        Ok((accepted, rejected))
+    }
+
+    /// Removes bundles of which nothing is pending any more, and all but the newest of the others.
+    fn prune_bundles(&self) -> Result<(), StoreError> {
+        let pending: BTreeSet<_> = self.pending()?.into_iter().map(|record| record.id).collect();
+        let is_pending = |record: &ExportedRecord| pending.contains(&record.id);
+        let exports = self.exports()?;
+        let kept = exports.iter().rev().filter(|export| export.records.iter().any(is_pending)).take(KEPT_BUNDLES);
+        let kept: Vec<_> = kept.map(|export| export.sequence).collect();
+        for export in exports.iter().filter(|export| !kept.contains(&export.sequence)) {
+            if let Some(path) = self.bundle(export.sequence) {
+                durable::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finishes acknowledgements and undoes exports that were not committed.
+    pub(super) fn recover_ledger(&self) -> Result<(), StoreError> {
+        for place in [EXPORTS, RECEIPTS] {
+            for (name, entry) in read_all::<serde_json::Value>(&self.path().join(place))? {
+                if entry.is_none() {
+                    self.set_aside(place, &name, "it is not a ledger entry")?;
+                }
+            }
+        }
+        let exports = self.exports()?;
+        for name in list(&self.path().join(BUNDLES))? {
+            let sequence = name.strip_suffix(".tar").and_then(|stem| stem.parse::<u64>().ok());
+            if !exports.iter().any(|export| Some(export.sequence) == sequence) {
+                tracing::info!(file = %name, "removed a bundle that was never committed");
+                durable::remove(&self.path().join(BUNDLES).join(name))?;
+            }
+        }
+        let acknowledged = self.acknowledgements()?;
+        if !acknowledged.is_empty() {
+            self.settle(&acknowledged)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a directory of ledger entries; those that can't be parsed come as `None`.
+fn read_all<T: DeserializeOwned>(directory: &Path) -> Result<Vec<(String, Option<T>)>, StoreError> {
+    let names = list(directory)?.into_iter().filter(|name| !durable::is_temporary(name.as_ref()));
+    let entries = names.map(|name| {
+        let path = directory.join(&name);
+        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        Ok((name, serde_json::from_slice(&bytes).ok()))
+    });
+    entries.collect()
+}
+
+fn write_entry<T: Serialize>(path: &Path, entry: &T) -> Result<(), StoreError> {
+    let text = serde_json::to_vec_pretty(entry).map_err(|error| failed("write", path)(error.into()))?;
+    Ok(durable::write(path, &text, Access::Private, Existing::Replace)?)
+}

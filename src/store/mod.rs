@@ -1,0 +1,461 @@
+//! The store: records that are not acknowledged yet, and the ledger of what was exported and received.
+//!
+//! A directory with one file per record, export and receipt, each written whole ([`durable`]); there is no file that is
+//! appended to, so nothing can be cut off. The store knows names, sizes and digests of records, never what is in them.
+//!
+//! ```text
+//! store.json    which store this is, of which client and installation
+//! records/      pending records; the file name says what the manifest needs to know of them
+//! rejected/     records that ingest would not take
+//! exports/      the ledger: one entry per sequence number; its appearance commits the export
+//! bundles/      the exported bundles, kept while something in them is not acknowledged
+//! receipts/     what receipts said; their appearance commits the acknowledgement
+//! quarantine/   files that are not what their place says
+//! lock          held by whoever changes anything
+//! ```
+
+pub mod durable;
+mod ledger;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Environment;
+use crate::digest::Sha256Digest;
+use crate::pseudonym::Pseudonym;
+use crate::record::envelope::{Envelope, Kind, RecordTime, Version};
+use durable::{Access, Existing, FileError, failed};
+
+pub use ledger::{Acknowledgement, Export, ExportedRecord, Outcome, RecordStatus};
+
+const FORMAT: &str = "kubermatic-telemetry-store/1";
+const RECORDS: &str = "records";
+const REJECTED: &str = "rejected";
+const EXPORTS: &str = "exports";
+const BUNDLES: &str = "bundles";
+const RECEIPTS: &str = "receipts";
+const QUARANTINE: &str = "quarantine";
+/// How many bundles without a receipt are kept.
+const KEPT_BUNDLES: usize = 12;
+/// How long to wait for another process that holds the lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A store that can't do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The directory is no store, though it is not empty.
+    #[error("{} holds other files, and no store", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// `store.json` is damaged or of another version.
+    #[error("{} is not a store's description of the format {FORMAT}", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store belongs to another client.
+    #[error("the store {} belongs to client {owner}, and the identity is that of client {client}", path.display())]
+    OtherClient {
+        /// The store.
+        path: PathBuf,
+        /// The client whose store it is.
+        owner: Uuid,
+        /// The client that asked.
+        client: Uuid,
+    },
+    /// The record comes from another installation.
+    #[error(
+        "these records come from another installation than those in the store {}, and were not stored", path.display()
+    )]
+    OtherInstallation {
+        /// The store.
+        path: PathBuf,
+    },
+    /// Another process holds the lock.
+    #[error("another process has been using the store {} for {} seconds", path.display(), LOCK_PATIENCE.as_secs())]
+    Busy {
+        /// The store.
+        path: PathBuf,
+    },
+    /// A record's file does not hold what its name says.
+    #[error("the record {id} is damaged: its digest is not the one that it was stored with")]
+    Damaged {
+        /// The record.
+        id: Uuid,
+    },
+    /// No random numbers, or no lock to be had.
+    #[error("the operating system refuses")]
+    System(#[source] io::Error),
+}
+
+/// `store.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Description {
+    format: String,
+    store: Uuid,
+    client: Uuid,
+    /// The pseudonym of the installation, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    installation: Option<String>,
+    /// Records lost to retention unsent, by kind.
+    #[serde(default)]
+    dropped: BTreeMap<String, u64>,
+    /// Records removed by a person, by kind.
+    #[serde(default)]
+    discarded: BTreeMap<String, u64>,
+}
+
+/// A record in the store, as its file name tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Its id.
+    pub id: Uuid,
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A store.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    description: Description,
+}
+
+/// The right to change a store; held by one process at a time and gone with it.
+#[derive(Debug)]
+pub struct LockedStore {
+    store: Store,
+    _lock: File,
+}
+
+impl std::ops::Deref for LockedStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Store {
+    /// Opens the store in `path`; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// It can't be read, or is not this client's.
+    pub fn open(path: &Path, client: Uuid) -> Result<Option<Self>, StoreError> {
+        let file = path.join("store.json");
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::absent(path).map(|()| None),
+            Err(error) => return Err(failed("read", &file)(error).into()),
+        };
+        let description = serde_json::from_slice::<Description>(&text).ok().filter(|it| it.format == FORMAT);
+        let description = description.ok_or(StoreError::Description { path: file })?;
+        if description.client != client {
+            let (path, owner) = (path.to_owned(), description.client);
+            return Err(StoreError::OtherClient { path, owner, client });
+        }
+        Ok(Some(Self { path: path.to_owned(), description }))
+    }
+
+    fn absent(path: &Path) -> Result<(), StoreError> {
+        let kept = list(path)?.into_iter().any(|name| !durable::is_temporary(name.as_ref()));
+        if kept { Err(StoreError::Foreign { path: path.to_owned() }) } else { Ok(()) }
+    }
+
+    /// Opens the store in `path`, or makes it.
+    ///
+    /// # Errors
+    /// As [`Store::open`], or it can't be made.
+    pub fn open_or_create(path: &Path, client: Uuid, environment: &dyn Environment) -> Result<Self, StoreError> {
+        if let Some(store) = Self::open(path, client)? {
+            return Ok(store);
+        }
+        let description = Description {
+            format: FORMAT.to_owned(),
+            store: environment.uuid_v4().map_err(StoreError::System)?,
+            client,
+            installation: None,
+            dropped: BTreeMap::new(),
+            discarded: BTreeMap::new(),
+        };
+        durable::create_directory_with(path, |place| {
+            for name in [RECORDS, REJECTED, EXPORTS, BUNDLES, RECEIPTS, QUARANTINE] {
+                durable::create_directory(&place.join(name))?;
+            }
+            describe(place, &description)
+        })?;
+        // Whether this one or another process's: it is there now.
+        Self::open(path, client)?.ok_or_else(|| StoreError::Foreign { path: path.to_owned() })
+    }
+
+    /// Takes the lock, waiting for another process a while, and clears up what a crash left behind.
+    ///
+    /// # Errors
+    /// The lock is not to be had.
+    pub fn lock(self) -> Result<LockedStore, StoreError> {
+        let file = durable::open_lock(&self.path.join("lock"))?;
+        let started = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(StoreError::System(error)),
+                Err(TryLockError::WouldBlock) if started.elapsed() > LOCK_PATIENCE => {
+                    return Err(StoreError::Busy { path: self.path });
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+        let client = self.description.client;
+        // What another process wrote in the meantime counts.
+        let path = self.path;
+        let store = Self::open(&path, client)?.ok_or(StoreError::Foreign { path })?;
+        let locked = LockedStore { store, _lock: file };
+        locked.recover()?;
+        Ok(locked)
+    }
+
+    /// The store's UUID.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.description.store
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Records lost to retention, by kind.
+    #[must_use]
+    pub fn dropped(&self) -> &BTreeMap<String, u64> {
+        &self.description.dropped
+    }
+
+    /// Records removed by a person, by kind.
+    #[must_use]
+    pub fn discarded(&self) -> &BTreeMap<String, u64> {
+        &self.description.discarded
+    }
+
+    /// The pending records, by kind, version, time and id. Their contents are not read.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn pending(&self) -> Result<Vec<StoredRecord>, StoreError> {
+        self.records_in(RECORDS)
+    }
+
+    /// The records that ingest would not take.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn rejected(&self) -> Result<Vec<StoredRecord>, StoreError> {
+        self.records_in(REJECTED)
+    }
+
+    /// The files that are not what their place says.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn quarantined(&self) -> Result<Vec<String>, StoreError> {
+        list(&self.path.join(QUARANTINE))
+    }
+
+    fn records_in(&self, place: &str) -> Result<Vec<StoredRecord>, StoreError> {
+        let directory = self.path.join(place);
+        let mut records = Vec::new();
+        for name in list(&directory)? {
+            let Some(mut record) = parse_name(&name) else { continue };
+            let path = directory.join(&name);
+            record.size = fs::metadata(&path).map_err(failed("read", &path))?.len();
+            records.push(record);
+        }
+        records.sort_by(|left, right| order(left).cmp(&order(right)));
+        Ok(records)
+    }
+
+    /// Reads a pending record's canonical bytes and checks their digest.
+    ///
+    /// # Errors
+    /// It can't be read, or is damaged.
+    pub fn load(&self, record: &StoredRecord) -> Result<Vec<u8>, StoreError> {
+        let path = self.path.join(RECORDS).join(file_name(record));
+        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        if Sha256Digest::of(&bytes) == record.sha256 { Ok(bytes) } else { Err(StoreError::Damaged { id: record.id }) }
+    }
+}
+
+impl LockedStore {
+    /// Stores a record's canonical bytes under a new id.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn put(
+        &self,
+        envelope: Envelope,
+        bytes: &[u8],
+        environment: &dyn Environment,
+    ) -> Result<StoredRecord, StoreError> {
+        let id = environment.uuid_v7().map_err(StoreError::System)?;
+        let record = StoredRecord { id, envelope, sha256: Sha256Digest::of(bytes), size: bytes.len() as u64 };
+        let path = self.path.join(RECORDS).join(file_name(&record));
+        durable::write(&path, bytes, Access::Private, Existing::Refuse)?;
+        Ok(record)
+    }
+
+    /// Ties the store to an installation, or checks that it is tied to this one.
+    ///
+    /// # Errors
+    /// It is tied to another one.
+    pub fn bind(&mut self, installation: Pseudonym) -> Result<(), StoreError> {
+        let installation = installation.to_string();
+        match &self.store.description.installation {
+            Some(bound) if *bound == installation => Ok(()),
+            Some(_) => Err(StoreError::OtherInstallation { path: self.path.clone() }),
+            None => {
+                self.store.description.installation = Some(installation);
+                describe(&self.store.path, &self.store.description)
+            }
+        }
+    }
+
+    /// Moves a damaged record out of the way.
+    ///
+    /// # Errors
+    /// It can't be moved.
+    pub fn quarantine(&self, record: &StoredRecord, reason: &str) -> Result<(), StoreError> {
+        self.set_aside(RECORDS, &file_name(record), reason)
+    }
+
+    fn set_aside(&self, place: &str, name: &str, reason: &str) -> Result<(), StoreError> {
+        tracing::warn!(file = %format!("{place}/{name}"), reason, "set aside in the store's quarantine");
+        Ok(durable::rename(&self.path.join(place).join(name), &self.path.join(QUARANTINE).join(name))?)
+    }
+
+    /// Finishes or undoes what a process that died had begun.
+    fn recover(&self) -> Result<(), StoreError> {
+        for place in [".", RECORDS, REJECTED, EXPORTS, BUNDLES, RECEIPTS, QUARANTINE] {
+            let directory = self.path.join(place);
+            for name in list(&directory)?.iter().filter(|name| durable::is_temporary(name.as_ref())) {
+                tracing::info!(file = %name, "removed what an interrupted write left behind");
+                durable::remove(&directory.join(name))?;
+            }
+        }
+        for name in list(&self.path.join(RECORDS))? {
+            if parse_name(&name).is_none() {
+                self.set_aside(RECORDS, &name, "its name is not that of a record")?;
+            }
+        }
+        self.recover_ledger()
+    }
+}
+
+fn describe(directory: &Path, description: &Description) -> Result<(), StoreError> {
+    let path = directory.join("store.json");
+    let text = serde_json::to_vec_pretty(description).map_err(|error| failed("write", &path)(error.into()))?;
+    Ok(durable::write(&path, &text, Access::Private, Existing::Replace)?)
+}
+
+/// The names in a directory, sorted; none where it is not there.
+fn list(directory: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed("read", directory))?,
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<io::Result<Vec<_>>>().map_err(failed("read", directory))?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn order(record: &StoredRecord) -> (&str, &str, &str, Uuid) {
+    let envelope = &record.envelope;
+    (envelope.kind.as_str(), envelope.version.as_str(), envelope.time.as_str(), record.id)
+}
+
+/// `<id>_<kind>_<version>_<time>_<complete|partial>_<sha256>.json`: at most 209 bytes.
+fn file_name(record: &StoredRecord) -> String {
+    let Envelope { kind, version, time, complete } = &record.envelope;
+    let complete = if *complete { "complete" } else { "partial" };
+    format!("{}_{kind}_{version}_{time}_{complete}_{}.json", record.id, record.sha256)
+}
+
+fn parse_name(name: &str) -> Option<StoredRecord> {
+    let parts: Vec<_> = name.strip_suffix(".json")?.split('_').collect();
+    let [id, kind, version, time, complete, sha256] = parts[..] else { return None };
+    let envelope = Envelope {
+        kind: Kind::new(kind).ok()?,
+        version: Version::new(version).ok()?,
+        time: RecordTime::new(time).ok()?,
+        complete: match complete {
+            "complete" => true,
+            "partial" => false,
+            _ => return None,
+        },
+    };
+    Some(StoredRecord { id: Uuid::try_parse(id).ok()?, envelope, sha256: sha256.parse().ok()?, size: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::System;
+
+    fn envelope(time: &str) -> Envelope {
+        Envelope {
+            kind: Kind::new("a").unwrap(),
+            version: Version::new("v1").unwrap(),
+            time: RecordTime::new(time).unwrap(),
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn records_come_back_in_order_and_damage_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let client = Uuid::from_u128(1);
+        let store = Store::open_or_create(&path, client, &System).unwrap().lock().unwrap();
+        store.put(envelope("2026-01-02T00:00:00Z"), b"two", &System).unwrap();
+        store.put(envelope("2026-01-01T00:00:00Z"), b"one", &System).unwrap();
+        fs::write(path.join(RECORDS).join("stray.json"), "{}").unwrap();
+        fs::write(path.join(RECORDS).join(".tmp-abc"), "half").unwrap();
+        drop(store);
+        let store = Store::open(&path, client).unwrap().unwrap().lock().unwrap();
+        let pending = store.pending().unwrap();
+        let bodies: Vec<_> = pending.iter().map(|record| store.load(record).unwrap()).collect();
+        assert_eq!(bodies, [b"one", b"two"]);
+        assert_eq!(store.quarantined().unwrap(), ["stray.json"]);
+        assert_eq!(list(&path.join(RECORDS)).unwrap().len(), 2);
+        fs::write(path.join(RECORDS).join(file_name(&pending[0])), "changed").unwrap();
+        assert!(matches!(store.load(&pending[0]), Err(StoreError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_store_belongs_to_one_client_and_one_installation() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let mut store = Store::open_or_create(&path, Uuid::from_u128(1), &System).unwrap().lock().unwrap();
+        let names = crate::pseudonym::Pseudonymizer::new([1; 32]);
+        store.bind(names.installation("a")).unwrap();
+        store.bind(names.installation("a")).unwrap();
+        assert!(matches!(store.bind(names.installation("b")), Err(StoreError::OtherInstallation { .. })));
+        assert!(matches!(Store::open(&path, Uuid::from_u128(2)), Err(StoreError::OtherClient { .. })));
+    }
+}
