@@ -14,9 +14,12 @@ pub mod bundle;
 pub mod clock;
 pub mod digest;
 pub mod identity;
+#[cfg(feature = "ingest")]
+pub mod ingest;
 pub mod keys;
 pub mod pseudonym;
 pub mod receipt;
 pub mod record;
 pub mod reporter;
+pub mod setting;
 pub mod store;

@@ -93,6 +93,23 @@ impl Parsed {
     }
 }
 
+impl Parsed {
+    /// `metadata.uid`, by which an object that was exported twice is known.
+    pub(super) fn uid(&self) -> Option<&str> {
+        match self {
+            Self::Configuration(object) => object.uid.as_deref(),
+            Self::Seed(object) => object.uid.as_deref(),
+            Self::Cluster(object) => object.uid.as_deref(),
+            Self::Project(object) => object.uid.as_deref(),
+            Self::User(object) => object.uid.as_deref(),
+            Self::SshKey(object) => object.uid.as_deref(),
+            Self::MachineDeployment(object) => object.uid.as_deref(),
+            Self::Node(object) => object.uid.as_deref(),
+            Self::KubeSystem(_) | Self::Legacy { .. } | Self::Version(_) | Self::Other => None,
+        }
+    }
+}
+
 fn legacy(kind: &str, value: &Value) -> Parsed {
     let (step, name_type) = match kind {
         "KubermaticConfiguration" => (Step::Configuration, None),

@@ -81,6 +81,9 @@ pub enum VerifyError {
     /// The rotation chain does not hold.
     #[error("its rotation chain does not hold")]
     Rotation(#[from] RotationError),
+    /// It can't be found out now whether the signer is trusted.
+    #[error("it can't be found out whether its signer is trusted")]
+    TrustUnavailable(#[source] io::Error),
     /// The signer is revoked.
     #[error("it was signed by a revoked key, or through one: {0}")]
     Revoked(KeyId),
@@ -196,6 +199,7 @@ impl VerifyError {
             Self::Invalid(_) => "manifestInvalid",
             Self::KeyId => "keyIdMismatch",
             Self::Rotation(_) => "rotationInvalid",
+            Self::TrustUnavailable(_) => "trustUnavailable",
             Self::Revoked(_) => "keyRevoked",
             Self::Conflict { .. } => "keyConflict",
             Self::PayloadSize { .. } => "payloadSize",

@@ -13,7 +13,7 @@ use super::error::VerifyError;
 use super::limits::{Limits, LimitExceeded, within};
 use super::manifest::{Encoding, Manifest, RecordEntry};
 use crate::digest::{Hashing, Sha256Digest};
-use crate::keys::keyring::{Keyring, Trust};
+use crate::keys::keyring::{Trust, Trusts};
 use crate::keys::{PublicKey, rotation};
 use crate::record::document::Document;
 
@@ -29,7 +29,7 @@ pub struct Verified<R> {
     pub manifest_bytes: Vec<u8>,
     /// Their digest, by which ingest and receipts name the bundle.
     pub manifest_sha256: Sha256Digest,
-    /// [`Trust::Trusted`], or [`Trust::Unknown`] where the keyring lists nothing for the client.
+    /// [`Trust::Trusted`], or [`Trust::Unknown`] where nothing is known of the client.
     pub trust: Trust,
     reader: R,
     payload: (u64, u64),
@@ -51,7 +51,7 @@ pub enum EachError<E> {
 /// The first rule that it breaks. An unknown signer is no error: see [`Verified::trust`].
 pub fn verify<R: Read + Seek>(
     mut reader: R,
-    keyring: &Keyring,
+    trusts: &dyn Trusts,
     limits: &Limits,
     progress: Progress<'_>,
 ) -> Result<Verified<R>, VerifyError> {
@@ -59,7 +59,8 @@ pub fn verify<R: Read + Seek>(
     let manifest = Manifest::from_bytes(&contents.document, limits)?;
     check_signature(&manifest.public_key, &contents.document, &contents.signature)?;
     rotation::check(&manifest.rotation, manifest.client, &manifest.public_key)?;
-    let trust = keyring.judge(manifest.client, &manifest.public_key, &manifest.rotation);
+    let trust = trusts.judge(manifest.client, &manifest.public_key, &manifest.rotation);
+    let trust = trust.map_err(VerifyError::TrustUnavailable)?;
     match trust {
         Trust::Trusted | Trust::Unknown => {}
         Trust::Revoked => return Err(VerifyError::Revoked(manifest.key)),

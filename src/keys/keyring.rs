@@ -61,6 +61,21 @@ pub enum Trust {
     Conflict,
 }
 
+/// Something that knows which signers to trust: a keyring, or an archive with its own pins.
+pub trait Trusts {
+    /// Judges a signer whose rotation chain was checked (`rotation::check`).
+    ///
+    /// # Errors
+    /// What is known can't be looked up now.
+    fn judge(&self, client: Uuid, signer: &PublicKey, chain: &[Link]) -> io::Result<Trust>;
+}
+
+impl Trusts for Keyring {
+    fn judge(&self, client: Uuid, signer: &PublicKey, chain: &[Link]) -> io::Result<Trust> {
+        Ok(Self::judge(self, client, signer, chain))
+    }
+}
+
 /// The keys that a verifier trusts.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {

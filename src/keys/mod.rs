@@ -214,6 +214,13 @@ impl SigningKey {
     }
 }
 
+/// The receipt keys that this release believes: those in `keys/receipts/` when it was built.
+#[must_use]
+pub fn compiled_in_receipt_keys() -> Vec<PublicKey> {
+    const PEMS: &[&str] = &include!(concat!(env!("OUT_DIR"), "/receipt_keys.rs"));
+    PEMS.iter().flat_map(|pem| PublicKey::all_from_pem(pem).unwrap_or_default()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! The record kind `kubermatic`, version v1: one KKP installation at one time.
 
 use super::Pseudonym;
-use super::catalogue::{Catalogued, Privacy, catalogued};
+use super::catalogue::{Privacy, catalogued};
 use super::problem::Problem;
 use super::values::{self, Choice, Country, Location, Region, Release};
 

@@ -1,7 +1,7 @@
 //! The record kind `kubernetes`, version v1: the nodes of the clusters that were looked at.
 
 use super::Pseudonym;
-use super::catalogue::{Catalogued, Privacy, catalogued};
+use super::catalogue::{Privacy, catalogued};
 use super::problem::Problem;
 use super::values::{self, Choice, OsImage, Quantity, Release, RuntimeVersion};
 

@@ -237,62 +237,36 @@ impl Loader {
             Parsed::Other | Parsed::Node(_) | Parsed::MachineDeployment(_) | Parsed::KubeSystem(_) | Parsed::Version(_)
         );
         self.kkp_objects += usize::from(kkp);
+        if parsed.uid().is_some_and(|uid| !self.uids.insert(uid.to_owned())) {
+            return;
+        }
         match &file.place {
             Place::Master => self.add_to_master(file, parsed),
             Place::Seed(name) => self.add_to_seed(name, parsed),
             Place::UserCluster(name) => self.add_to_user_cluster(name, parsed),
             Place::Flat => match parsed {
-                Parsed::Cluster(object) if self.is_first(object.uid.as_ref()) => self.flat_clusters.push(object),
-                Parsed::MachineDeployment(object) if self.is_first(object.uid.as_ref()) => {
-                    self.result.inventory.stray_machine_deployments.push(object);
-                }
-                Parsed::Cluster(_) | Parsed::MachineDeployment(_) => {}
+                Parsed::Cluster(object) => self.flat_clusters.push(object),
+                Parsed::MachineDeployment(object) => self.result.inventory.stray_machine_deployments.push(object),
                 other => self.add_to_master(file, other),
             },
         }
     }
 
-    fn is_first(&mut self, uid: Option<&String>) -> bool {
-        uid.is_none_or(|uid| self.uids.insert(uid.clone()))
-    }
-
     fn add_to_master(&mut self, file: &files::ManifestFile, parsed: Parsed) {
+        let master = &mut self.result.inventory.master;
         match parsed {
             Parsed::Configuration(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    self.configuration_files.insert(file.path.clone());
-                    self.result.inventory.master.configurations.push(object);
-                }
+                self.configuration_files.insert(file.path.clone());
+                master.configurations.push(object);
             }
-            Parsed::Seed(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    self.result.inventory.master.seeds.push(object);
-                }
-            }
-            Parsed::Project(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    self.result.inventory.master.projects.push(object);
-                }
-            }
-            Parsed::User(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    self.result.inventory.master.users.push(object);
-                }
-            }
-            Parsed::SshKey(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    self.result.inventory.master.ssh_keys.push(object);
-                }
-            }
-            Parsed::Node(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    self.result.inventory.master.nodes.push(object);
-                }
-            }
-            Parsed::Version(version) => self.result.inventory.master.version = version,
+            Parsed::Seed(object) => master.seeds.push(object),
+            Parsed::Project(object) => master.projects.push(object),
+            Parsed::User(object) => master.users.push(object),
+            Parsed::SshKey(object) => master.ssh_keys.push(object),
+            Parsed::Node(object) => master.nodes.push(object),
+            Parsed::Version(version) => master.version = version,
             Parsed::KubeSystem(uid) => {
-                let installation = &mut self.result.inventory.master.installation_uid;
-                *installation = installation.take().or(uid);
+                master.installation_uid = master.installation_uid.take().or(uid);
             }
             Parsed::Legacy { step, concerns } => self.legacy(step, concerns),
             Parsed::Cluster(_) => {
@@ -305,16 +279,8 @@ impl Loader {
     /// Seeds hold copies of the master's projects, users and configuration, which don't count.
     fn add_to_seed(&mut self, name: &str, parsed: Parsed) {
         match parsed {
-            Parsed::Cluster(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    self.seed(name).clusters.push(object);
-                }
-            }
-            Parsed::Node(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    self.seed(name).nodes.push(object);
-                }
-            }
+            Parsed::Cluster(object) => self.seed(name).clusters.push(object),
+            Parsed::Node(object) => self.seed(name).nodes.push(object),
             Parsed::Version(version) => self.seed(name).version = version,
             Parsed::Legacy { step: Step::Clusters, concerns } => self.legacy(Step::Clusters, concerns),
             _ => {}
@@ -322,19 +288,10 @@ impl Loader {
     }
 
     fn add_to_user_cluster(&mut self, name: &str, parsed: Parsed) {
+        let cluster = self.result.inventory.user_clusters.entry(name.to_owned()).or_default();
         match parsed {
-            Parsed::MachineDeployment(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    let cluster = self.result.inventory.user_clusters.entry(name.to_owned()).or_default();
-                    cluster.machine_deployments.push(object);
-                }
-            }
-            Parsed::Node(object) => {
-                if self.is_first(object.uid.as_ref()) {
-                    let cluster = self.result.inventory.user_clusters.entry(name.to_owned()).or_default();
-                    cluster.nodes.push(object);
-                }
-            }
+            Parsed::MachineDeployment(object) => cluster.machine_deployments.push(object),
+            Parsed::Node(object) => cluster.nodes.push(object),
             _ => {}
         }
     }
@@ -359,12 +316,11 @@ impl Loader {
         }
         let names: BTreeSet<_> = inventory.master.seeds.iter().map(|seed| seed.name.clone()).collect();
         if found.flat {
-            if names.len() != 1 {
+            let [name] = names.iter().collect::<Vec<_>>()[..] else {
                 return Err(ManifestError::Flat { path: directory.to_owned(), count: names.len() });
-            }
+            };
             let seed = SeedCluster { clusters: self.flat_clusters, ..SeedCluster::default() };
-            inventory.seeds.extend(names.iter().map(|name| (name.clone(), SeedCluster::default())).take(1));
-            inventory.seeds.values_mut().for_each(|place| place.clusters.clone_from(&seed.clusters));
+            inventory.seeds.insert(name.clone(), seed);
         }
         for (name, path) in &found.seeds {
             if !names.contains(name) {

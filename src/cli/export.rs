@@ -1,0 +1,165 @@
+//! `export`: pack pending records into a signed bundle and write it out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use kubermatic_telemetry::bundle::Limits;
+use kubermatic_telemetry::identity::Identity;
+use kubermatic_telemetry::reporter::{self, Selection};
+use kubermatic_telemetry::store::{Export, LockedStore};
+
+use super::Done;
+use super::context::Context;
+use super::failure::Failure;
+use super::files::Target;
+use super::output::{Output, bytes, count, escaped};
+
+/// No bundle was written, which is no failure.
+const NO_BUNDLE: u8 = 4;
+
+/// Packs everything that is pending, that is, not acknowledged by a receipt. Exporting again is harmless: ingest
+/// recognises what it has. Exit code 4 says that no bundle was written, because nothing is pending or telemetry is off.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to write the bundle; `-` is stdout, never a terminal.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[cfg(feature = "agent")]
+    #[command(flatten)]
+    source: super::collect::ManifestArgs,
+    /// A note that goes with the bundle, such as the number of an approval; at most 1 KiB.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Only what was never exported.
+    #[arg(long)]
+    new: bool,
+    /// Write the bundle of an earlier export again, the same bytes.
+    #[arg(long, value_name = "SEQUENCE", conflicts_with_all = ["new", "note"])]
+    again: Option<u64>,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
+    let telemetry = context.telemetry()?;
+    if !telemetry.on {
+        output.note(&format!("telemetry is off ({}): no bundle was written", telemetry.by.as_str()));
+        return Ok(ExitCode::from(NO_BUNDLE));
+    }
+    if output.is_json() && args.output.as_os_str() == "-" {
+        return Err(Failure::usage("--json and -o - both want stdout").hint("write the bundle to a file with -o FILE"));
+    }
+    let target = Target::new(&args.output, args.force, "a bundle")?;
+    let limits = Limits::default();
+    if args.note.as_ref().is_some_and(|note| note.len() > limits.text_bytes) {
+        return Err(Failure::usage(format!("the note is longer than {} bytes", limits.text_bytes)));
+    }
+    let Some((identity, store)) = prepare(args, context, output)? else {
+        output.note("nothing is pending: no bundle was written");
+        return Ok(ExitCode::from(NO_BUNDLE));
+    };
+    let export = match args.again {
+        Some(sequence) => Some(reporter::open_bundle(&store, sequence)?.0),
+        None => pack(args, &identity, &store, &limits, context, output)?,
+    };
+    let Some(export) = export else {
+        output.note("nothing is pending: no bundle was written");
+        return Ok(ExitCode::from(NO_BUNDLE));
+    };
+    let (_, file) = reporter::open_bundle(&store, export.sequence)?;
+    write(&target, file, &export)?;
+    store.delivered(&export)?;
+    report(&target, &export, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Collects first if that was asked for. Nothing where there is no store, hence nothing pending.
+fn prepare(
+    args: &Args,
+    context: &Context,
+    output: &Output,
+) -> Result<Option<(Identity, LockedStore)>, Failure> {
+    #[cfg(feature = "agent")]
+    if let Some(directory) = &args.source.manifests {
+        use super::collect::{self, Collector};
+        if args.again.is_some() {
+            return Err(Failure::usage("--again writes an earlier bundle, it does not collect"));
+        }
+        let installation = collect::read(directory, args.source.max_file_size, output)?;
+        let identity = context.identity_or_new(output)?;
+        let mut store = context.locked_store(&identity)?;
+        collect::put_collected(&installation, Collector::ALL, &identity, &mut store, context, output)?;
+        return Ok(Some((identity, store)));
+    }
+    let _ = args;
+    let Some(identity) = context.identity()? else {
+        // With a store but no identity this says what is missing.
+        if context.store_path()?.join("store.json").exists() {
+            context.identity_or_new(output)?;
+        }
+        return Ok(None);
+    };
+    let store = context.store(&identity)?;
+    Ok(store.map(kubermatic_telemetry::store::Store::lock).transpose()?.map(|store| (identity, store)))
+}
+
+fn pack(
+    args: &Args,
+    identity: &Identity,
+    store: &LockedStore,
+    limits: &Limits,
+    context: &Context,
+    output: &Output,
+) -> Result<Option<Export>, Failure> {
+    let selection = Selection { only_new: args.new, note: args.note.clone() };
+    let mut progress = output.progress("packing");
+    let mut heard = |done, total| progress.update(done, total);
+    let packed = reporter::export(store, identity, &selection, limits, context.environment(), &mut heard)?;
+    Ok(packed.map(|(export, _)| export))
+}
+
+fn write(target: &Target, file: File, export: &Export) -> Result<(), Failure> {
+    target.write(file).map_err(|failure| {
+        failure.hint(format!(
+            "the bundle is safe in the store; write it somewhere else with: export --again {} -o FILE",
+            export.sequence
+        ))
+    })
+}
+
+fn report(target: &Target, export: &Export, output: &Output) -> Result<(), Failure> {
+    let mut kinds = BTreeMap::<_, usize>::new();
+    for record in &export.records {
+        *kinds.entry(record.kind.as_str()).or_default() += 1;
+    }
+    if output.is_json() {
+        return output.document(&json!({
+            "file": target.name(),
+            "size": export.size,
+            "sha256": export.sha256,
+            "sequence": export.sequence,
+            "bundle": export.bundle,
+            "manifestSha256": export.manifest_sha256,
+            "created": export.created,
+            "note": export.note,
+            "withheld": export.withheld,
+            "records": kinds,
+        }));
+    }
+    let kinds: Vec<_> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+    let withheld = if export.withheld.is_empty() { "nothing".to_owned() } else { export.withheld.join(", ") };
+    output.note(&format!("wrote    {}: {}", target.name(), bytes(export.size)));
+    output.note(&format!("sha256   {}", export.sha256));
+    output.note(&format!("sequence {}", export.sequence));
+    output.note(&format!("records  {} ({})", count(export.records.len(), "record"), kinds.join(", ")));
+    if let Some(note) = &export.note {
+        output.note(&format!("note     {}", escaped(note)));
+    }
+    output.note(&format!("withheld {withheld}"));
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Failures as a person sees them: what was attempted on what, why it failed, and a hint.
+
+use kubermatic_telemetry::bundle::VerifyError;
+use kubermatic_telemetry::identity::IdentityError;
+use kubermatic_telemetry::receipt::ReceiptError;
+use kubermatic_telemetry::reporter::ExportError;
+use kubermatic_telemetry::store::StoreError;
+
+/// A verb that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { code: 1, error: error.into(), hint: None }
+    }
+}
+
+impl Failure {
+    /// A failure with nothing behind it.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { code: 1, error: anyhow::Error::msg(message.into()), hint: None }
+    }
+
+    /// Wrong usage that the parser could not see.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, ..Self::new(message) }
+    }
+
+    /// Gives the failure a hint of its own.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what was attempted.
+    pub fn context(mut self, what: impl Into<String>) -> Self {
+        // Looked up first: the context hides the type of the error below it from nobody but readers.
+        self.hint = self.find_hint();
+        self.error = self.error.context(what.into());
+        self
+    }
+
+    /// The message: every cause once, outermost first.
+    pub fn message(&self) -> String {
+        let causes: Vec<_> = self.error.chain().map(ToString::to_string).collect();
+        let mut parts: Vec<String> = Vec::new();
+        for cause in causes {
+            if parts.last() != Some(&cause) {
+                parts.push(cause);
+            }
+        }
+        parts.join(": ")
+    }
+
+    /// What a person can do about it.
+    pub fn find_hint(&self) -> Option<String> {
+        self.hint.clone().or_else(|| self.error.chain().find_map(hint_of))
+    }
+}
+
+fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let text = if let Some(error) = error.downcast_ref::<VerifyError>() {
+        error.hint()
+    } else if let Some(error) = error.downcast_ref::<IdentityError>() {
+        identity_hint(error)
+    } else if let Some(error) = error.downcast_ref::<StoreError>() {
+        store_hint(error)
+    } else if let Some(error) = error.downcast_ref::<ReceiptError>() {
+        receipt_hint(error)
+    } else if let Some(error) = error.downcast_ref::<ExportError>() {
+        export_hint(error)
+    } else {
+        more_hints(error)
+    };
+    text.map(str::to_owned)
+}
+
+#[cfg(feature = "agent")]
+fn agent_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    error.downcast_ref::<kubermatic_telemetry::agent::manifests::ManifestError>()?.hint()
+}
+
+fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    #[cfg(feature = "agent")]
+    if let Some(hint) = agent_hint(error) {
+        return Some(hint);
+    }
+    #[cfg(feature = "ingest")]
+    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::ingest::IngestError>() {
+        return ingest_hint(error);
+    }
+    if error.downcast_ref::<kubermatic_telemetry::setting::Unclear>().is_some() {
+        return Some("set it to on or off, or use --telemetry on|off");
+    }
+    None
+}
+
+#[cfg(feature = "ingest")]
+fn ingest_hint(error: &kubermatic_telemetry::ingest::IngestError) -> Option<&'static str> {
+    use kubermatic_telemetry::ingest::IngestError as E;
+    match error {
+        E::UnknownSigner { .. } => Some(
+            "ask the client for its key id (`keys show`) and put its public key into the keyring as <client>.pem, or \
+             use --trust tofu",
+        ),
+        E::NoReceiptKey => Some("give one with --receipt-key FILE"),
+        _ => None,
+    }
+}
+
+fn identity_hint(error: &IdentityError) -> Option<&'static str> {
+    match error {
+        IdentityError::Partial { .. } | IdentityError::Content { .. } | IdentityError::Key { .. } => {
+            Some("restore the identity from a backup; if it is lost, `init --new-client` makes a new client")
+        }
+        IdentityError::Foreign { .. } => Some("give another place with --identity DIR or --state DIR"),
+        IdentityError::Exists { .. } => Some("an identity is never overwritten; `init --new-client` moves it aside"),
+        IdentityError::File(_) | IdentityError::Random(_) => None,
+    }
+}
+
+fn store_hint(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Foreign { .. } => Some("give another place with --store DIR or --state DIR"),
+        StoreError::Description { .. } => Some("restore it from a backup, or move the store aside"),
+        StoreError::OtherClient { .. } => {
+            Some("use the identity that the store was made with, or give another place with --store DIR")
+        }
+        StoreError::OtherInstallation { .. } => Some(
+            "every installation needs a state directory of its own: give another one with --state DIR, or move this \
+             one aside if it was a trial",
+        ),
+        StoreError::Busy { .. } => Some("wait for it to end, or see with `fuser` which process it is"),
+        StoreError::File(_) | StoreError::Damaged { .. } | StoreError::System(_) => None,
+    }
+}
+
+fn receipt_hint(error: &ReceiptError) -> Option<&'static str> {
+    match error {
+        ReceiptError::UnknownSigner { .. } => Some(
+            "if this is Kubermatic's key, add its PEM to receipt-keys.pem in the state directory, or give it with \
+             --receipt-key FILE",
+        ),
+        ReceiptError::OtherClient { .. } => {
+            Some("import it where the bundle was exported, with that state directory (--state DIR)")
+        }
+        ReceiptError::Verify(error) => error.hint(),
+        ReceiptError::Store(_) => None,
+    }
+}
+
+fn export_hint(error: &ExportError) -> Option<&'static str> {
+    match error {
+        ExportError::NoSuchExport(_) => Some("`status --history` lists the exports"),
+        ExportError::NotKept(_) => Some("its records are still pending unless a receipt came: export them anew"),
+        _ => None,
+    }
+}

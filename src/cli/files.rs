@@ -1,0 +1,207 @@
+//! Files that a person names: bundles to read, keyrings, and places to write to.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::path::{Path, PathBuf};
+
+use kubermatic_telemetry::bundle::Limits;
+use kubermatic_telemetry::keys::PublicKey;
+use kubermatic_telemetry::keys::keyring::Keyring;
+use kubermatic_telemetry::store::durable::{self, Access, Existing, FileError};
+
+use super::context::shown;
+use super::failure::Failure;
+
+/// Whose signatures are trusted.
+#[derive(Debug, clap::Args)]
+pub struct TrustArgs {
+    /// Directory of trusted public keys: <client-uuid>.pem for each client, and `revoked`.
+    #[arg(long, value_name = "DIR")]
+    pub keyring: Option<PathBuf>,
+    /// PEM file of public keys to trust for whatever client.
+    #[arg(long, value_name = "FILE", conflicts_with = "keyring")]
+    pub key: Option<PathBuf>,
+}
+
+impl TrustArgs {
+    pub fn load(&self) -> Result<Keyring, Failure> {
+        match (&self.keyring, &self.key) {
+            (Some(directory), _) => Ok(Keyring::load(directory)?),
+            (None, Some(file)) => Ok(Keyring::of_keys(public_keys(file)?)),
+            (None, None) => Ok(Keyring::default()),
+        }
+    }
+}
+
+/// Limits that are raised or lowered.
+#[derive(Debug, clap::Args)]
+pub struct LimitArgs {
+    /// Set a limit, for example `--limit records=50000`; may be given several times.
+    #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = parse_limit, long_help = LIMIT_HELP)]
+    limits: Vec<(String, u64)>,
+}
+
+const LIMIT_HELP: &str = "\
+Set a limit, for example `--limit records=50000`; may be given several times.
+
+  bundle-bytes    the whole file                       268435456
+  manifest-bytes  manifest.json                         16777216
+  records         how many records                         20000
+  record-bytes    one full record                       33554432
+  total-bytes     all full records together           4294967296
+  ratio           decompressed to compressed payload         400
+  json-depth      nesting of JSON                             64
+  string-bytes    one string                               65536
+  text-bytes      note, producer, reasons                   1024
+  rotation        links of a rotation chain                   16";
+
+fn parse_limit(text: &str) -> Result<(String, u64), String> {
+    let (name, number) = text.split_once('=').ok_or("NAME=NUMBER is expected")?;
+    let number = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
+    let mut limits = Limits::default();
+    set_limit(&mut limits, name, number)?;
+    Ok((name.to_owned(), number))
+}
+
+fn set_limit(limits: &mut Limits, name: &str, number: u64) -> Result<(), String> {
+    let size = usize::try_from(number).map_err(|_| "the number is too large")?;
+    match name {
+        "bundle-bytes" => limits.bundle_bytes = number,
+        "manifest-bytes" => limits.manifest_bytes = number,
+        "records" => limits.records = size,
+        "record-bytes" => limits.record_bytes = number,
+        "total-bytes" => limits.total_bytes = number,
+        "ratio" => limits.ratio = number,
+        // Values are walked recursively.
+        "json-depth" if size <= 512 => limits.json.depth = size,
+        "json-depth" => return Err("json-depth can be at most 512".into()),
+        "string-bytes" => limits.json.string = size,
+        "text-bytes" => limits.text_bytes = size,
+        "rotation" => limits.rotation = size,
+        _ => return Err(format!("there is no limit `{name}`; --help lists them")),
+    }
+    Ok(())
+}
+
+impl LimitArgs {
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        for (name, number) in &self.limits {
+            // Checked when it was parsed.
+            let _ = set_limit(&mut limits, name, *number);
+        }
+        limits
+    }
+}
+
+/// Opens a bundle; what can't be sought in is copied to an unnamed temporary file first.
+pub fn open_bundle(path: &Path, limits: &Limits) -> Result<File, Failure> {
+    let failed = |error: io::Error| Failure::from(error).context(format!("can't read {}", shown(path)));
+    if path.as_os_str() == "-" {
+        return spool(io::stdin().lock(), limits).map_err(failed);
+    }
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(Failure::new(format!("{} is a directory", path.display())));
+    }
+    if metadata.is_file() { Ok(file) } else { spool(file, limits).map_err(failed) }
+}
+
+/// One byte more than is allowed is enough to be told that it is too much.
+fn spool(input: impl Read, limits: &Limits) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut input.take(limits.bundle_bytes.saturating_add(1)), &mut file)?;
+    Ok(file)
+}
+
+/// Reads a whole file, or stdin, up to `limit` bytes.
+pub fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let failed = |error: io::Error| Failure::from(error).context(format!("can't read {}", shown(path)));
+    let mut bytes = Vec::new();
+    let reader: Box<dyn Read> =
+        if path.as_os_str() == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };
+    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::new(format!("{} is larger than {limit} bytes", shown(path))));
+    }
+    Ok(bytes)
+}
+
+/// Reads the public keys of a PEM file.
+pub fn public_keys(path: &Path) -> Result<Vec<PublicKey>, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::from(error).context(format!("can't read {}", path.display())))?;
+    PublicKey::all_from_pem(&text).map_err(|error| Failure::from(error).context(path.display().to_string()))
+}
+
+/// A place that a person wants something written to.
+#[derive(Debug)]
+pub enum Target {
+    Stdout,
+    /// A device or FIFO, which is written to directly.
+    Special(PathBuf),
+    File {
+        path: PathBuf,
+        existing: Existing,
+    },
+}
+
+impl Target {
+    /// Checks a place before any work is done for it.
+    pub fn new(path: &Path, force: bool, what: &str) -> Result<Self, Failure> {
+        if path.as_os_str() == "-" {
+            if io::stdout().is_terminal() {
+                return Err(Failure::usage(format!("{what} is not written to a terminal"))
+                    .hint("write it to a file with -o FILE, or send stdout elsewhere"));
+            }
+            return Ok(Self::Stdout);
+        }
+        if durable::is_special(path) {
+            return Ok(Self::Special(path.to_owned()));
+        }
+        if path.is_dir() {
+            return Err(Failure::new(format!("{} is a directory", path.display())).hint("name a file in it"));
+        }
+        if path.exists() && !force {
+            return Err(Failure::new(format!("{} exists already", path.display()))
+                .hint("choose another name, or replace it with --force"));
+        }
+        if !durable::parent(path).is_dir() {
+            return Err(Failure::new(format!("the directory {} does not exist", durable::parent(path).display())));
+        }
+        let existing = if force { Existing::Replace } else { Existing::Refuse };
+        Ok(Self::File { path: path.to_owned(), existing })
+    }
+
+    /// Its name for people.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Stdout => "stdout".to_owned(),
+            Self::Special(path) | Self::File { path, .. } => path.display().to_string(),
+        }
+    }
+
+    /// Writes everything there is to read, whole or, to a file, not at all.
+    pub fn write(&self, mut contents: impl Read) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::from(error).context(format!("can't write to {}", self.name()));
+        match self {
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                io::copy(&mut contents, &mut stdout).and_then(|_| stdout.flush()).map_err(failed)
+            }
+            Self::Special(path) => {
+                let mut file = durable::open_special(path)?;
+                io::copy(&mut contents, &mut file).and_then(|_| file.flush()).map_err(failed)
+            }
+            Self::File { path, existing } => {
+                let copy = |file: &mut File| {
+                    io::copy(&mut contents, file)
+                        .map(drop)
+                        .map_err(|source| FileError { operation: "write", path: path.clone(), source })
+                };
+                Ok(durable::write_with(path, Access::Public, *existing, copy)?)
+            }
+        }
+    }
+}

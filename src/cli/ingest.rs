@@ -1,0 +1,162 @@
+//! `ingest`: accept bundles into an archive and sign receipts for them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use kubermatic_telemetry::clock::System;
+use kubermatic_telemetry::ingest::archive::Archive;
+use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, Policy};
+use kubermatic_telemetry::keys::SigningKey;
+use kubermatic_telemetry::keys::keyring::Keyring;
+use kubermatic_telemetry::store::RecordStatus;
+use kubermatic_telemetry::store::durable::{self, Access, Existing};
+
+use super::Done;
+use super::context::shown;
+use super::failure::Failure;
+use super::files::{LimitArgs, open_bundle};
+use super::output::{Output, count};
+
+/// Verifies each bundle before anything else, keeps it, and signs a receipt. The same bundle again gives the same
+/// receipt. One that is refused leaves nothing behind, and the others go on.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The bundles; `-` is stdin.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The archive: a directory, or a file:// URL of one; made if need be.
+    #[arg(long, value_name = "URL")]
+    archive: String,
+    /// Directory of trusted public keys: <client-uuid>.pem for each client, and `revoked`.
+    #[arg(long, value_name = "DIR")]
+    keyring: Option<PathBuf>,
+    /// Whose bundles to accept.
+    #[arg(long, value_enum, default_value_t = Trust::Keyring)]
+    trust: Trust,
+    /// The private key that signs receipts, as PEM [default: receipt-key.pem in the archive, made when it is needed].
+    #[arg(long, value_name = "FILE")]
+    receipt_key: Option<PathBuf>,
+    /// Also write the receipts, and the public key that they are signed with, into this directory.
+    #[arg(long, value_name = "DIR")]
+    receipts: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Trust {
+    /// Only clients in the keyring.
+    Keyring,
+    /// Also unknown clients, whose first bundle pins their key.
+    Tofu,
+}
+
+pub fn run(args: &Args, output: &Output) -> Done {
+    let limits = args.limits.limits();
+    let keyring = args.keyring.as_deref().map(Keyring::load).transpose()?.unwrap_or_default();
+    let policy = match args.trust {
+        Trust::Keyring => Policy::Keyring,
+        Trust::Tofu => Policy::Tofu,
+    };
+    if policy == Policy::Keyring && keyring.is_empty() {
+        return Err(Failure::usage("nobody is trusted, so nothing can be accepted")
+            .hint("give --keyring DIR with <client-uuid>.pem files, or --trust tofu"));
+    }
+    let given = args.receipt_key.as_deref().map(read_key).transpose()?;
+    let archive = Archive::open(&args.archive)?;
+    let key = || given.clone().map_or_else(|| ingest::local_receipt_key(&archive, &System), Ok);
+    let ingest = Ingest { archive: &archive, keyring: &keyring, policy, limits: &limits };
+    let (mut failed, mut rows) = (false, Vec::new());
+    for file in &args.files {
+        match accept_one(file, &ingest, &key, args.receipts.as_deref(), output) {
+            Ok(row) => rows.push(row),
+            Err(failure) => {
+                failed = true;
+                output.failure(&failure);
+                rows.push(json!({ "file": shown(file), "error": failure.message() }));
+            }
+        }
+    }
+    if output.is_json() {
+        output.document(&rows)?;
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn read_key(path: &Path) -> Result<SigningKey, Failure> {
+    let named = |failure: Failure| failure.context(format!("can't read the receipt key {}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| named(error.into()))?;
+    SigningKey::from_pem(&zeroize::Zeroizing::new(text)).map_err(|error| named(error.into()))
+}
+
+fn accept_one(
+    file: &Path,
+    ingest: &Ingest<'_>,
+    key: &dyn Fn() -> Result<SigningKey, IngestError>,
+    receipts: Option<&Path>,
+    output: &Output,
+) -> Result<Value, Failure> {
+    let bundle = open_bundle(file, ingest.limits)?;
+    let mut progress = output.progress("ingesting");
+    let mut heard = |done, total| progress.update(done, total);
+    let accepted = ingest::accept(ingest, bundle, key, &System, &mut heard);
+    drop(progress);
+    let accepted = accepted.map_err(|error| Failure::from(error).context(shown(file)))?;
+    let receipt = receipts.map(|directory| write_receipt(&accepted, directory)).transpose()?;
+    tell(file, &accepted, receipt.as_deref(), output);
+    Ok(json!({
+        "file": shown(file),
+        "client": accepted.manifest.client,
+        "sequence": accepted.manifest.sequence,
+        "manifestSha256": accepted.document.manifest_sha256,
+        "again": accepted.again,
+        "pinned": accepted.pinned,
+        "chain": accepted.document.chain,
+        "accepted": with_status(&accepted, RecordStatus::Accepted),
+        "duplicate": with_status(&accepted, RecordStatus::Duplicate),
+        "rejected": with_status(&accepted, RecordStatus::Rejected),
+        "receipt": receipt,
+    }))
+}
+
+/// Writes the receipt for the client to carry back, and the public key that it can be checked with.
+fn write_receipt(accepted: &Accepted, directory: &Path) -> Result<PathBuf, Failure> {
+    durable::create_directory(directory)?;
+    let document = &accepted.document;
+    let public = directory.join("receipt-key.pub.pem");
+    durable::write(&public, document.public_key.to_pem().as_bytes(), Access::Public, Existing::Replace)?;
+    let name = format!("{}-{}-{}.receipt.tar", document.client, document.store, document.sequence);
+    let path = directory.join(name);
+    durable::write(&path, &accepted.receipt, Access::Public, Existing::Replace)?;
+    Ok(path)
+}
+
+fn with_status(accepted: &Accepted, status: RecordStatus) -> usize {
+    accepted.document.records.iter().filter(|record| record.status == status).count()
+}
+
+fn tell(file: &Path, accepted: &Accepted, receipt: Option<&Path>, output: &Output) {
+    let word = if accepted.again { "accepted before" } else { "accepted" };
+    output.note(&format!(
+        "{}: {word}: client {}, sequence {}, {}: {} accepted, {} duplicate, {} rejected",
+        shown(file),
+        accepted.manifest.client,
+        accepted.manifest.sequence,
+        count(accepted.manifest.records.len(), "record"),
+        with_status(accepted, RecordStatus::Accepted),
+        with_status(accepted, RecordStatus::Duplicate),
+        with_status(accepted, RecordStatus::Rejected)
+    ));
+    if accepted.pinned {
+        output.warning(&format!("client {} is new; pinned its key {}", accepted.manifest.client, accepted.manifest.key), None);
+    }
+    if accepted.document.chain.as_str() != "ok" {
+        output.warning(&format!("the store's chain shows a {}", accepted.document.chain.as_str()), None);
+    }
+    if let Some(receipt) = receipt {
+        output.note(&format!("receipt: {}", receipt.display()));
+    }
+}

@@ -1,0 +1,234 @@
+//! `inspect`: show what is in a bundle or receipt.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use kubermatic_telemetry::bundle::verify::{self, EachError, Verified};
+use kubermatic_telemetry::bundle::{Limits, Manifest};
+use kubermatic_telemetry::keys::keyring::Trust;
+use kubermatic_telemetry::receipt::{self, Receipt};
+use kubermatic_telemetry::record;
+use kubermatic_telemetry::store::RecordStatus;
+use kubermatic_telemetry::store::durable::{self, Access, Existing, FileError};
+
+use super::Done;
+use super::context::{Context, shown};
+use super::failure::Failure;
+use super::files::{LimitArgs, TrustArgs, open_bundle, public_keys, read_input};
+use super::output::{Output, bytes, count, escaped};
+
+/// Verifies the file first and says what came of it: trusted, or intact but of an unknown signer. Of a damaged file it
+/// shows the error and nothing else.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The bundle or receipt; `-` is stdin.
+    file: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// PEM file of the keys that sign receipts.
+    #[arg(long, value_name = "FILE")]
+    receipt_key: Option<PathBuf>,
+    /// Write the full records into this directory, one file each.
+    #[arg(long, value_name = "DIR")]
+    extract: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// The members that the formats define; others are shown as unknown.
+const MANIFEST_MEMBERS: &[&str] = &[
+    "bundle", "client", "created", "discarded", "dropped", "format", "key", "note", "payload", "previous", "producer",
+    "publicKey", "records", "replaces", "rotation", "sequence", "store", "withheld",
+];
+const RECEIPT_MEMBERS: &[&str] = &[
+    "bundle", "chain", "client", "format", "highestSequence", "key", "manifestSha256", "publicKey", "receipt", "received",
+    "records", "sequence", "store",
+];
+/// How many counts of a record are shown.
+const MOST_COUNTS: usize = 32;
+
+pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
+    let limits = args.limits.limits();
+    let mut file = open_bundle(&args.file, &limits)?;
+    let named = |failure: Failure| failure.context(shown(&args.file));
+    if is_receipt(&mut file).map_err(|error| named(error.into()))? {
+        if args.extract.is_some() {
+            return Err(Failure::usage("--extract is for bundles; a receipt has no records in it"));
+        }
+        return inspect_receipt(args, file, &limits, output);
+    }
+    let keyring = args.trust.load()?;
+    let mut progress = output.progress("verifying");
+    let result = verify::verify(file, &keyring, &limits, &mut |done, total| progress.update(done, total));
+    drop(progress);
+    let mut verified = result.map_err(|error| named(error.into()))?;
+    let own = context.identity().ok().flatten().is_some_and(|it| it.signing_key().public() == verified.manifest.public_key);
+    if let Some(directory) = &args.extract {
+        extract(&mut verified, directory)?;
+        output.note(&format!("wrote {} to {}", count(verified.manifest.records.len(), "record"), directory.display()));
+    }
+    if output.is_json() {
+        let manifest: Value = serde_json::from_slice(&verified.manifest_bytes)?;
+        output.document(&json!({
+            "type": "bundle",
+            "trust": if verified.trust == Trust::Trusted { "trusted" } else { "unknownSigner" },
+            "ownKey": own,
+            "manifestSha256": verified.manifest_sha256,
+            "manifest": manifest,
+            "unchecked": unchecked(&verified.manifest),
+        }))?;
+    } else {
+        print_bundle(args, &verified, own, output)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the first entry is named like a receipt's; anything else is treated as a bundle.
+fn is_receipt(file: &mut File) -> std::io::Result<bool> {
+    let mut start = [0; 16];
+    let count = file.by_ref().take(16).read(&mut start)?;
+    file.rewind()?;
+    let start = &start[..count];
+    Ok(start.strip_prefix(b"./").unwrap_or(start).starts_with(b"receipt.json"))
+}
+
+fn unchecked(manifest: &Manifest) -> Vec<&str> {
+    let mut kinds: Vec<_> = manifest.records.iter().map(|record| record.kind.as_str()).collect();
+    kinds.dedup();
+    kinds.retain(|kind| !record::is_known_kind(kind));
+    kinds
+}
+
+fn print_bundle(args: &Args, verified: &Verified<File>, own: bool, output: &Output) -> Result<(), Failure> {
+    let manifest = &verified.manifest;
+    let name = shown(&args.file);
+    if verified.trust == Trust::Trusted {
+        output.line(&format!("{name}: trusted: intact, and signed by a trusted key of its client"))?;
+    } else {
+        output.line(&format!("{name}: WARNING: intact, but of an unknown signer: {}", manifest.key))?;
+    }
+    let line = |label: &str, text: &str| output.line(&format!("{label:<10} {text}"));
+    line("client", &manifest.client.to_string())?;
+    line("key", &format!("{}{}", manifest.key, if own { " (this installation's own)" } else { "" }))?;
+    line("store", &manifest.store.to_string())?;
+    line("bundle", &manifest.bundle.to_string())?;
+    let previous = manifest.previous.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+    line("sequence", &format!("{} (previous manifest: {previous})", manifest.sequence))?;
+    line("created", &format!("{} by {}", manifest.created.as_str(), escaped(&manifest.producer)))?;
+    if let Some(replaces) = manifest.replaces {
+        line("replaces", &format!("client {replaces}, as it claims"))?;
+    }
+    if !manifest.rotation.is_empty() {
+        line("rotation", &count(manifest.rotation.len(), "key change"))?;
+    }
+    if let Some(note) = &manifest.note {
+        line("note", &escaped(note))?;
+    }
+    let withheld = if manifest.withheld.is_empty() { "nothing".to_owned() } else { manifest.withheld.join(", ") };
+    line("withheld", &escaped(&withheld))?;
+    line("lost", &format!("{} dropped, {} discarded since the store was made", manifest.dropped, manifest.discarded))?;
+    line("payload", &format!("{}, sha256 {}", bytes(manifest.payload.size), manifest.payload.sha256))?;
+    line("manifest", &format!("sha256 {}", verified.manifest_sha256))?;
+    print_unknown(&verified.manifest_bytes, MANIFEST_MEMBERS, output)?;
+    output.line(&format!("\n{}:", count(manifest.records.len(), "record")))?;
+    for record in &manifest.records {
+        let complete = if record.complete { "complete" } else { "incomplete" };
+        let unchecked = if record::is_known_kind(record.kind.as_str()) { "" } else { ", not checked by this program" };
+        output.line(&format!(
+            "  {} {} {} {complete}{unchecked}, {}, id {}",
+            record.kind,
+            record.version,
+            record.time,
+            bytes(record.size),
+            record.id
+        ))?;
+        let counts = record.counts.list(MOST_COUNTS);
+        let counts: Vec<_> = counts.iter().map(|(name, number)| format!("{number} {}", escaped(name))).collect();
+        output.line(&format!("    {}", counts.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn print_unknown(document: &[u8], known: &[&str], output: &Output) -> Result<(), Failure> {
+    let Value::Object(members) = serde_json::from_slice(document)? else { return Ok(()) };
+    for (name, value) in members.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+        output.line(&format!("{:<10} {}: {}", "unknown", escaped(name), escaped(&value.to_string())))?;
+    }
+    Ok(())
+}
+
+/// Writes each record to a file of its own, named after its place, time, kind and id.
+fn extract(verified: &mut Verified<File>, directory: &Path) -> Result<(), Failure> {
+    durable::create_directory(directory)?;
+    let written = verified.for_each_record(|record, document| {
+        let time: String = record.time.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
+        let path = directory.join(format!("{}-{time}-{}.json", record.kind, record.id));
+        durable::write(&path, document.bytes(), Access::Public, Existing::Refuse)
+    });
+    written.map_err(|error| match error {
+        EachError::Bundle(error) => Failure::from(error),
+        EachError::Visitor(error) => extract_failure(error),
+    })
+}
+
+fn extract_failure(error: FileError) -> Failure {
+    let exists = error.source.kind() == std::io::ErrorKind::AlreadyExists;
+    let failure = Failure::from(error);
+    if exists { failure.hint("records are never replaced; choose an empty directory") } else { failure }
+}
+
+fn inspect_receipt(args: &Args, file: File, limits: &Limits, output: &Output) -> Done {
+    let named = |failure: Failure| failure.context(shown(&args.file));
+    drop(file);
+    let text = read_input(&args.file, limits.bundle_bytes)?;
+    let mut trusted = kubermatic_telemetry::keys::compiled_in_receipt_keys();
+    if let Some(file) = &args.receipt_key {
+        trusted.extend(public_keys(file)?);
+    }
+    let opened = receipt::open(&text, &trusted, limits).map_err(|error| named(error.into()))?;
+    if output.is_json() {
+        let document: Value = serde_json::from_slice(&opened.document)?;
+        output.document(&json!({
+            "type": "receipt",
+            "trust": if opened.trusted { "trusted" } else { "unknownSigner" },
+            "receipt": document,
+        }))?;
+    } else {
+        print_receipt(&shown(&args.file), &opened, output)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_receipt(name: &str, opened: &receipt::Opened, output: &Output) -> Result<(), Failure> {
+    let receipt: &Receipt = &opened.receipt;
+    if opened.trusted {
+        output.line(&format!("{name}: trusted: an intact receipt, signed by a trusted receipt key"))?;
+    } else {
+        output.line(&format!("{name}: WARNING: an intact receipt, but of an unknown signer: {}", receipt.key))?;
+    }
+    let line = |label: &str, text: &str| output.line(&format!("{label:<10} {text}"));
+    line("receipt", &receipt.receipt.to_string())?;
+    line("client", &receipt.client.to_string())?;
+    line("store", &receipt.store.to_string())?;
+    line("bundle", &format!("{}, manifest sha256 {}", receipt.bundle, receipt.manifest_sha256))?;
+    line("sequence", &format!("{} (highest seen: {})", receipt.sequence, receipt.highest_sequence))?;
+    line("chain", receipt.chain.as_str())?;
+    line("received", receipt.received.as_str())?;
+    line("key", receipt.key.as_str())?;
+    print_unknown(&opened.document, RECEIPT_MEMBERS, output)?;
+    output.line(&format!("\n{}:", count(receipt.records.len(), "record")))?;
+    for record in &receipt.records {
+        let status = match record.status {
+            RecordStatus::Accepted => "accepted",
+            RecordStatus::Duplicate => "duplicate",
+            RecordStatus::Rejected => "rejected",
+        };
+        let reason = record.reason.as_deref().map(|reason| format!(": {}", escaped(reason))).unwrap_or_default();
+        output.line(&format!("  {} {status}{reason}", record.id))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The command line: what can be typed, what is printed, and which exit code comes of it.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 valid but of an
+//! unknown signer, 4 no bundle was written.
+
+#[cfg(feature = "agent")]
+mod collect;
+mod context;
+mod export;
+mod failure;
+mod files;
+#[cfg(feature = "ingest")]
+mod ingest;
+mod init;
+mod inspect;
+mod keys;
+mod output;
+mod preview;
+mod pseudonym;
+mod receipt;
+mod status;
+mod verify;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use context::Context;
+use failure::Failure;
+use output::Output;
+
+/// What a verb ends with.
+type Done = Result<ExitCode, Failure>;
+
+const AFTER_HELP: &str = "\
+Examples:
+  kubermatic-telemetry export --manifests DIR -o bundle.tar   collect from exported manifests and pack a bundle
+  kubermatic-telemetry preview                                see exactly what an export would contain
+  kubermatic-telemetry inspect bundle.tar                     look into a bundle before it leaves
+  kubermatic-telemetry receipt receipt.tar                    tell the store what has arrived
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 valid, but of an unknown signer; 4 no bundle was written.";
+
+/// Anonymous usage telemetry for the Kubermatic Kubernetes Platform, with or without a network.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = AFTER_HELP, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Directory of the identity and the store [default: $XDG_STATE_HOME/kubermatic-telemetry].
+    #[arg(long, global = true, value_name = "DIR", env = "KUBERMATIC_TELEMETRY_STATE")]
+    state: Option<PathBuf>,
+    /// Directory of the identity [default: identity in the state directory].
+    #[arg(long, global = true, value_name = "DIR")]
+    identity: Option<PathBuf>,
+    /// Directory of the store [default: store in the state directory].
+    #[arg(long, global = true, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Switch telemetry on or off, whatever the environment says.
+    #[arg(long, global = true, value_name = "SWITCH")]
+    telemetry: Option<Switch>,
+    /// Print JSON where there is output to read.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on stderr; twice for details, three times for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing on stderr but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the identity of this installation, if there is none.
+    Init(init::Args),
+    /// Collect records into the store.
+    #[cfg(feature = "agent")]
+    Collect(collect::Args),
+    /// Pack pending records into a signed bundle.
+    Export(export::Args),
+    /// Print exactly what an export would contain.
+    Preview(preview::Args),
+    /// Check a bundle: is it whole, and whose is it?
+    Verify(verify::Args),
+    /// Show what is in a bundle or receipt.
+    Inspect(inspect::Args),
+    /// Check receipts that came back, and let the records go that have arrived.
+    Receipt(receipt::Args),
+    /// Show the identity, what is pending, and what became of what was exported.
+    Status(status::Args),
+    /// Show, export and trust public keys.
+    Keys(keys::Args),
+    /// Print the pseudonyms of names, locally.
+    Pseudonym(pseudonym::Args),
+    /// Accept bundles into an archive and sign receipts for them: Kubermatic's side.
+    #[cfg(feature = "ingest")]
+    Ingest(ingest::Args),
+}
+
+/// Runs the program with these arguments.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap knows what goes to stdout (--help) and what to stderr.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let output = Output::new(cli.global.json, cli.global.quiet || cli.verb.is_silent());
+    output::start_log(if output.is_quiet() { None } else { Some(cli.global.verbose) });
+    match dispatch(cli, &output) {
+        Ok(code) => code,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+impl Verb {
+    /// Whether nothing but data may appear, on either stream.
+    fn is_silent(&self) -> bool {
+        matches!(self, Self::Preview(args) if args.is_report())
+    }
+}
+
+fn dispatch(cli: Cli, output: &Output) -> Done {
+    let context = Context::new(cli.global)?;
+    match cli.verb {
+        Verb::Init(args) => init::run(&args, &context, output),
+        #[cfg(feature = "agent")]
+        Verb::Collect(args) => collect::run(&args, &context, output),
+        Verb::Export(args) => export::run(&args, &context, output),
+        Verb::Preview(args) => preview::run(&args, &context, output),
+        Verb::Verify(args) => verify::run(&args, output),
+        Verb::Inspect(args) => inspect::run(&args, &context, output),
+        Verb::Receipt(args) => receipt::run(&args, &context, output),
+        Verb::Status(args) => status::run(&args, &context, output),
+        Verb::Keys(args) => keys::run(&args, &context, output),
+        Verb::Pseudonym(args) => pseudonym::run(&args, &context, output),
+        #[cfg(feature = "ingest")]
+        Verb::Ingest(args) => ingest::run(&args, output),
+    }
+}

@@ -1,0 +1,156 @@
+//! The only place that prints.
+#![expect(clippy::print_stderr, reason = "this is the module that the rule points to")]
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::failure::Failure;
+
+/// How long something may take before a progress bar appears.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where output goes and how much of it there is.
+#[derive(Debug)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Prints data. A reader that has gone away is none of this program's business.
+    pub fn data(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|error| Failure::from(error).context("can't write to stdout")),
+        }
+    }
+
+    /// Prints a line of data.
+    pub fn line(&self, text: &str) -> Result<(), Failure> {
+        self.data(format!("{text}\n").as_bytes())
+    }
+
+    /// Prints a JSON document.
+    pub fn document<T: Serialize>(&self, document: &T) -> Result<(), Failure> {
+        self.line(&serde_json::to_string_pretty(document)?)
+    }
+
+    /// Says something to the person.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Warns of something.
+    pub fn warning(&self, text: &str, hint: Option<&str>) {
+        if !self.quiet {
+            eprintln!("warning: {text}");
+            if let Some(hint) = hint {
+                eprintln!("hint: {hint}");
+            }
+        }
+    }
+
+    /// Tells of a failure: error, blank line, hint.
+    pub fn failure(&self, failure: &Failure) {
+        eprintln!("error: {}", failure.message());
+        if let Some(hint) = failure.find_hint() {
+            eprintln!("\nhint: {hint}");
+        }
+    }
+
+    /// A progress bar that appears if the work takes longer than a second, and only on a terminal.
+    pub fn progress(&self, what: &'static str) -> Progress {
+        let visible = !self.quiet && io::stderr().is_terminal();
+        Progress { what, started: visible.then(Instant::now), bar: None }
+    }
+}
+
+/// A progress bar in waiting.
+#[derive(Debug)]
+pub struct Progress {
+    what: &'static str,
+    /// Nothing where no bar will ever be shown.
+    started: Option<Instant>,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Hears how far the work has come.
+    pub fn update(&mut self, done: u64, total: u64) {
+        if self.started.is_none_or(|started| started.elapsed() < PATIENCE) {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{msg} [{bar:40}] {percent}% {eta}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.with_message(self.what)
+        });
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Starts the log on stderr, or not at all.
+pub fn start_log(verbosity: Option<u8>) {
+    let level = match verbosity {
+        None => LevelFilter::OFF,
+        Some(0) => LevelFilter::WARN,
+        Some(1) => LevelFilter::INFO,
+        Some(2) => LevelFilter::DEBUG,
+        Some(_) => LevelFilter::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(false);
+    // Nothing else in this process starts one.
+    let _ = subscriber.try_init();
+}
+
+/// Text from outside with control characters escaped.
+pub fn escaped(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+/// A number of bytes for people.
+pub fn bytes(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + " bytes"
+}
+
+/// A number of things: `1 record`, `2 records`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

@@ -1,0 +1,134 @@
+//! `preview`: print exactly what an export would contain.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use kubermatic_telemetry::record::{self, reference};
+use kubermatic_telemetry::reporter::{self, Selection};
+use uuid::Uuid;
+
+use super::Done;
+use super::context::Context;
+use super::failure::Failure;
+use super::output::Output;
+
+/// Prints the pending records, one a line, byte for byte as they would lie in the bundle. With --manifests DIR it also
+/// prints what would be collected from there, without storing it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How to print the records.
+    #[arg(long, value_enum, default_value_t = Format::Records)]
+    format: Format,
+    #[cfg(feature = "agent")]
+    #[command(flatten)]
+    source: super::collect::ManifestArgs,
+    /// Only what was never exported.
+    #[arg(long)]
+    new: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One record a line, exactly as it would be packed.
+    Records,
+    /// The same, indented for reading.
+    Pretty,
+    /// The report document of the reference client, and nothing else on either stream.
+    #[value(name = "telemetry-client-v2")]
+    TelemetryClientV2,
+}
+
+impl Args {
+    /// Whether the output is the reference client's report.
+    pub fn is_report(&self) -> bool {
+        self.format == Format::TelemetryClientV2
+    }
+}
+
+/// A record to be shown.
+struct Shown {
+    kind: String,
+    bytes: Vec<u8>,
+}
+
+pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
+    let telemetry = context.telemetry()?;
+    let (client, records) = if telemetry.on { gather(args, context, output)? } else { (None, Vec::new()) };
+    if !telemetry.on {
+        output.note(&format!("telemetry is off ({}): nothing would leave", telemetry.by.as_str()));
+    } else if records.is_empty() {
+        output.note("nothing is pending: nothing would leave");
+    }
+    if args.is_report() {
+        print_report(client, &records, context, output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for record in &records {
+        if !record::is_known_kind(&record.kind) {
+            output.note(&format!("a record of kind {} follows, which is not checked by this program", record.kind));
+        }
+        match args.format {
+            Format::Pretty => output.document(&serde_json::from_slice::<serde_json::Value>(&record.bytes)?)?,
+            Format::Records | Format::TelemetryClientV2 => {
+                output.data(&record.bytes)?;
+                output.data(b"\n")?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The pending records, and what would be collected from manifests.
+fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uuid>, Vec<Shown>), Failure> {
+    let identity = context.identity()?;
+    let mut shown = Vec::new();
+    if let Some(identity) = &identity
+        && let Some(store) = context.store(identity)?
+    {
+        let store = store.lock()?;
+        let selection = Selection { only_new: args.new, note: None };
+        for record in reporter::select(&store, &selection)? {
+            shown.push(Shown { kind: record.envelope.kind.as_str().to_owned(), bytes: store.load(&record)? });
+        }
+    }
+    #[cfg(feature = "agent")]
+    if let Some(directory) = &args.source.manifests {
+        use super::collect::{self, Collector};
+        let installation = collect::read(directory, args.source.max_file_size, output)?;
+        let names = match &identity {
+            Some(identity) => identity.pseudonymizer(),
+            None => passing_names(context, output)?,
+        };
+        let time = context.environment().now_text();
+        for document in collect::records(&installation, Collector::ALL, &names, &time)? {
+            shown.push(Shown { kind: document.envelope()?.kind.as_str().to_owned(), bytes: document.into_bytes() });
+        }
+        // As the manifest orders them; within a kind the new one is the latest.
+        shown.sort_by(|left, right| left.kind.cmp(&right.kind));
+    }
+    let _ = output;
+    Ok((identity.map(|identity| identity.client()), shown))
+}
+
+/// Pseudonyms for this one preview, since looking must not make an identity.
+#[cfg(feature = "agent")]
+fn passing_names(
+    context: &Context,
+    output: &Output,
+) -> Result<kubermatic_telemetry::pseudonym::Pseudonymizer, Failure> {
+    output.note("there is no identity yet: the pseudonyms below are made up for this preview only");
+    let mut key = [0; 32];
+    context.environment().random(&mut key)?;
+    Ok(kubermatic_telemetry::pseudonym::Pseudonymizer::new(key))
+}
+
+/// The newest record of each kind, as the reference client sends them.
+fn print_report(client: Option<Uuid>, records: &[Shown], context: &Context, output: &Output) -> Result<(), Failure> {
+    let newest = [record::kubernetes::KIND, record::kubermatic::KIND]
+        .into_iter()
+        .filter_map(|kind| records.iter().rev().find(|record| record.kind == kind));
+    let newest = newest.map(|record| serde_json::from_slice(&record.bytes)).collect::<Result<Vec<_>, _>>()?;
+    let report = reference::report(client.unwrap_or_default(), &context.environment().now_text(), &newest);
+    output.line(&serde_json::to_string(&report)?)
+}

@@ -1,0 +1,117 @@
+//! `receipt`: check receipts that came back.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use kubermatic_telemetry::bundle::Limits;
+use kubermatic_telemetry::keys::{self, PublicKey};
+use kubermatic_telemetry::receipt::{self, Imported, Receipt};
+use kubermatic_telemetry::store::LockedStore;
+use uuid::Uuid;
+
+use super::Done;
+use super::context::{Context, shown};
+use super::failure::Failure;
+use super::files::{public_keys, read_input};
+use super::output::{Output, count, escaped};
+
+/// Checks each receipt's signature, signer and client, and lets the records go that it says have arrived. Importing a
+/// receipt twice is harmless, and their order does not matter.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The receipts; `-` is stdin.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// PEM file of the keys that sign receipts [default: receipt-keys.pem in the state directory].
+    #[arg(long, value_name = "FILE")]
+    receipt_key: Option<PathBuf>,
+}
+
+pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
+    let identity = context.existing_identity()?;
+    let trusted = trusted_keys(args, context)?;
+    let store = context.locked_store(&identity)?;
+    let (mut failed, mut rows) = (false, Vec::new());
+    for file in &args.files {
+        match import(file, &store, identity.client(), &trusted) {
+            Ok((receipt, imported)) => {
+                tell(file, &receipt, &imported, &store, output);
+                rows.push(json!({
+                    "file": shown(file),
+                    "receipt": receipt.receipt,
+                    "bundle": receipt.bundle,
+                    "sequence": receipt.sequence,
+                    "acknowledged": imported.acknowledged,
+                    "rejected": imported.rejected,
+                    "bundleKnown": imported.bundle_known,
+                }));
+            }
+            Err(failure) => {
+                failed = true;
+                rows.push(json!({ "file": shown(file), "error": failure.message() }));
+                output.failure(&failure);
+            }
+        }
+    }
+    let pending = store.pending()?.len();
+    if output.is_json() {
+        output.document(&json!({ "receipts": rows, "pending": pending }))?;
+    } else {
+        output.note(&format!("{} pending", count(pending, "record")));
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The keys whose receipts are believed: those of the release, and the site's.
+fn trusted_keys(args: &Args, context: &Context) -> Result<Vec<PublicKey>, Failure> {
+    let mut trusted = keys::compiled_in_receipt_keys();
+    let default = context.state().ok().map(|state| state.join("receipt-keys.pem"));
+    match (&args.receipt_key, default) {
+        (Some(file), _) => trusted.extend(public_keys(file)?),
+        (None, Some(file)) if file.exists() => trusted.extend(public_keys(&file)?),
+        (None, _) => {}
+    }
+    if trusted.is_empty() {
+        return Err(Failure::new("no key is trusted to sign receipts, so none can be believed").hint(
+            "get Kubermatic's receipt key from a place that you trust, and put its PEM into receipt-keys.pem in the \
+             state directory, or give it with --receipt-key FILE",
+        ));
+    }
+    Ok(trusted)
+}
+
+fn import(
+    file: &Path,
+    store: &LockedStore,
+    client: Uuid,
+    trusted: &[PublicKey],
+) -> Result<(Receipt, Imported), Failure> {
+    let limits = Limits::default();
+    let bytes = read_input(file, limits.manifest_bytes + (1 << 20))?;
+    receipt::import(&bytes, store, client, trusted, &limits).map_err(|error| Failure::from(error).context(shown(file)))
+}
+
+fn tell(file: &Path, receipt: &Receipt, imported: &Imported, store: &LockedStore, output: &Output) {
+    output.note(&format!(
+        "{}: {} acknowledged (bundle {}, sequence {}, received {})",
+        shown(file),
+        count(imported.acknowledged, "record"),
+        receipt.bundle,
+        receipt.sequence,
+        receipt.received.as_str()
+    ));
+    if imported.rejected > 0 {
+        let reason = receipt.records.iter().find_map(|record| record.reason.as_deref()).unwrap_or("no reason given");
+        output.warning(
+            &format!("{} rejected and set aside: {}", count(imported.rejected, "record"), escaped(reason)),
+            None,
+        );
+    }
+    if receipt.store != store.id() {
+        output.warning("the receipt is for another store of this client; what matches was acknowledged", None);
+    } else if !imported.bundle_known {
+        output.warning("this store does not know the bundle; what matches was acknowledged", None);
+    }
+}

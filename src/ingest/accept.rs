@@ -1,0 +1,289 @@
+//! Accepting a bundle: verify, store, deduplicate, and commit with a receipt.
+//!
+//! The order of writes makes the receipt the commit point: whoever is interrupted before it does everything again, to
+//! the same effect, and whoever comes after it gets the same receipt.
+
+use std::io::{self, Read, Seek};
+
+use uuid::Uuid;
+
+use super::archive::{Archive, ArchiveError, client_prefix, read_file};
+use crate::bundle::manifest::{RecordEntry, Seconds};
+use crate::bundle::verify::Verified;
+use crate::bundle::{Limits, Manifest, VerifyError, verify};
+use crate::clock::Environment;
+use crate::digest::Sha256Digest;
+use crate::keys::keyring::{Keyring, Trust, Trusts};
+use crate::keys::rotation::Link;
+use crate::keys::{KeyError, KeyId, PublicKey, SigningKey};
+use crate::receipt::{Chain, FORMAT, Receipt};
+use crate::store::durable::{self, Access, Existing, FileError};
+use crate::store::{Outcome, RecordStatus};
+
+/// Whose bundles are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Those of clients in the keyring.
+    Keyring,
+    /// Also those of unknown clients: their first bundle pins their key.
+    Tofu,
+}
+
+/// A bundle that is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// It does not verify.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Nothing is known of the client.
+    #[error("client {client} is not in the keyring; the bundle is intact and signed by {key}")]
+    UnknownSigner {
+        /// The client.
+        client: Uuid,
+        /// The signer.
+        key: KeyId,
+    },
+    /// The archive fails.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A file can't be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A receipt key is needed and there is none.
+    #[error("the archive is not a local directory, so a receipt key must be given")]
+    NoReceiptKey,
+    /// The receipt key can't be read.
+    #[error("the receipt key of the archive")]
+    ReceiptKey(#[from] KeyError),
+    /// No random numbers, or a clock that can't be told.
+    #[error("the operating system refuses")]
+    System(#[source] io::Error),
+}
+
+/// What became of a bundle.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The receipt's file.
+    pub receipt: Vec<u8>,
+    /// The receipt.
+    pub document: Receipt,
+    /// Whether it was accepted before, so that the receipt is an old one.
+    pub again: bool,
+    /// Whether its signer's key was pinned just now.
+    pub pinned: bool,
+}
+
+/// The accepting side: an archive, whom it trusts, and what it signs with.
+#[derive(Debug)]
+pub struct Ingest<'a> {
+    /// Where everything goes.
+    pub archive: &'a Archive,
+    /// The keys that the operator trusts.
+    pub keyring: &'a Keyring,
+    /// Whether unknown clients are welcome.
+    pub policy: Policy,
+    /// What a bundle may be.
+    pub limits: &'a Limits,
+}
+
+impl Trusts for Ingest<'_> {
+    fn judge(&self, client: Uuid, signer: &PublicKey, chain: &[Link]) -> io::Result<Trust> {
+        let mut keyring = self.keyring.clone();
+        // Keys of the archive never speak for a client that nobody let in.
+        if self.keyring.lists(client) || self.policy == Policy::Tofu {
+            let keys = self.known_keys(client).map_err(io::Error::other)?;
+            if !keys.is_empty() {
+                keyring.insert(client, keys);
+            }
+        }
+        Ok(keyring.judge(client, signer, chain))
+    }
+}
+
+impl Ingest<'_> {
+    /// The keys that the archive knows of a client: those that rotations led to and, unless the keyring lists the
+    /// client, the pinned one.
+    fn known_keys(&self, client: Uuid) -> Result<Vec<PublicKey>, ArchiveError> {
+        let prefix = client_prefix(client);
+        let mut names: Vec<_> =
+            self.archive.list(&format!("{prefix}/keys"))?.iter().map(|name| format!("{prefix}/keys/{name}")).collect();
+        if !self.keyring.lists(client) {
+            names.push(format!("{prefix}/pinned.pem"));
+        }
+        let mut keys = Vec::new();
+        for name in names {
+            let text = self.archive.get(&name)?.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+            keys.extend(PublicKey::all_from_pem(&text).unwrap_or_default());
+        }
+        Ok(keys)
+    }
+
+    /// Pins the key of an unknown client's first bundle. Of two at once one wins, and the other is judged by it.
+    fn pin(&self, manifest: &Manifest) -> Result<bool, IngestError> {
+        let (client, key) = (manifest.client, manifest.key.clone());
+        if self.policy != Policy::Tofu || self.keyring.lists(client) {
+            return Err(IngestError::UnknownSigner { client, key });
+        }
+        let name = format!("{}/pinned.pem", client_prefix(client));
+        let pinned = self.archive.create(&name, manifest.public_key.to_pem().into_bytes())?;
+        match self.judge(client, &manifest.public_key, &manifest.rotation) {
+            Ok(Trust::Trusted) => Ok(pinned),
+            Ok(_) => Err(VerifyError::Conflict { client, key }.into()),
+            Err(error) => Err(VerifyError::TrustUnavailable(error).into()),
+        }
+    }
+
+    /// Keeps the key that a rotation led to: the client sends the chain only until it has a receipt.
+    fn keep_rotated_key(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
+        if manifest.rotation.is_empty() {
+            return Ok(());
+        }
+        let id = manifest.key.as_str().trim_start_matches("sha256:");
+        let name = format!("{}/keys/{id}.pem", client_prefix(manifest.client));
+        self.archive.create(&name, manifest.public_key.to_pem().into_bytes()).map(drop)
+    }
+
+    /// Enters a record, and tells whether the archive has it from before.
+    fn enter(&self, manifest: &Manifest, manifest_sha256: Sha256Digest, record: &RecordEntry) -> Result<Outcome, IngestError> {
+        let name = format!("{}/records/{}", client_prefix(manifest.client), record.id);
+        let entry = format!("{} {manifest_sha256}\n", record.sha256);
+        let created = self.archive.create(&name, entry.clone().into_bytes())?;
+        let present = if created { entry.clone() } else { self.text(&name)? };
+        let same = present.split(' ').next() == Some(record.sha256.to_string().as_str());
+        let (status, reason) = match (present == entry, same) {
+            // Made just now, or by an attempt at this very bundle that was interrupted.
+            (true, _) => (RecordStatus::Accepted, None),
+            (false, true) => (RecordStatus::Duplicate, None),
+            (false, false) => (RecordStatus::Rejected, Some("idConflict".to_owned())),
+        };
+        Ok(Outcome { id: record.id, sha256: record.sha256, status, reason })
+    }
+
+    fn text(&self, name: &str) -> Result<String, IngestError> {
+        let bytes = self.archive.get(name)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Enters the bundle into its store's chain, and tells what the chain looks like from there.
+    fn link(&self, manifest: &Manifest, manifest_sha256: Sha256Digest) -> Result<(Chain, u64), IngestError> {
+        let prefix = format!("{}/stores/{}", client_prefix(manifest.client), manifest.store);
+        self.archive.create(&format!("{prefix}/{:016}-{manifest_sha256}", manifest.sequence), Vec::new())?;
+        let seen: Vec<(u64, String)> = self
+            .archive
+            .list(&prefix)?
+            .iter()
+            .filter_map(|name| name.split_once('-'))
+            .filter_map(|(sequence, digest)| Some((sequence.parse().ok()?, digest.to_owned())))
+            .collect();
+        let highest = seen.iter().map(|(sequence, _)| *sequence).max().unwrap_or(manifest.sequence);
+        let at = |sequence: u64| seen.iter().filter(move |(other, _)| *other == sequence);
+        let previous = manifest.previous.map(|digest| digest.0.to_string());
+        let chain = if at(manifest.sequence).count() > 1 {
+            Chain::Fork
+        } else if manifest.sequence == 1 && previous.is_none() {
+            Chain::Ok
+        } else if previous.is_some_and(|previous| at(manifest.sequence - 1).any(|(_, digest)| *digest == previous)) {
+            Chain::Ok
+        } else if manifest.sequence > 1 && at(manifest.sequence - 1).next().is_some() {
+            Chain::Fork
+        } else {
+            Chain::Gap
+        };
+        Ok((chain, highest))
+    }
+}
+
+/// Accepts a bundle: verifies it, keeps it, and signs a receipt for it with `receipt_key`, which is asked for only when
+/// a new receipt is to be signed. The same bundle again gives the same receipt.
+///
+/// # Errors
+/// See [`IngestError`]; without a receipt nothing was accepted.
+pub fn accept<R: Read + Seek>(
+    ingest: &Ingest<'_>,
+    bundle: R,
+    receipt_key: &dyn Fn() -> Result<SigningKey, IngestError>,
+    environment: &dyn Environment,
+    progress: verify::Progress<'_>,
+) -> Result<Accepted, IngestError> {
+    let verified = verify::verify(bundle, ingest, ingest.limits, progress)?;
+    let pinned = match verified.trust {
+        Trust::Trusted => false,
+        _ => ingest.pin(&verified.manifest)?,
+    };
+    let Verified { manifest_sha256, .. } = verified;
+    let manifest = verified.manifest.clone();
+    let prefix = client_prefix(manifest.client);
+    let receipt_name = format!("{prefix}/receipts/{manifest_sha256}.tar");
+    if let Some(receipt) = ingest.archive.get(&receipt_name)? {
+        return opened(manifest, receipt, true, pinned, ingest.limits);
+    }
+    ingest.keep_rotated_key(&manifest)?;
+    let bundle_name = format!("{prefix}/bundles/{manifest_sha256}.tar");
+    if !ingest.archive.has(&bundle_name)? {
+        let mut reader = verified.into_reader();
+        reader.rewind().map_err(|error| ArchiveError::Bundle(error))?;
+        ingest.archive.store(&bundle_name, &mut reader)?;
+    }
+    let records = manifest.records.iter().map(|record| ingest.enter(&manifest, manifest_sha256, record));
+    let records = records.collect::<Result<Vec<_>, _>>()?;
+    let (chain, highest_sequence) = ingest.link(&manifest, manifest_sha256)?;
+    let key = receipt_key()?;
+    let received = Seconds::try_from(environment.now_text());
+    let receipt = Receipt {
+        format: FORMAT.to_owned(),
+        receipt: environment.uuid_v7().map_err(IngestError::System)?,
+        client: manifest.client,
+        store: manifest.store,
+        bundle: manifest.bundle,
+        manifest_sha256,
+        sequence: manifest.sequence,
+        received: received.map_err(|error| IngestError::System(io::Error::other(error)))?,
+        key: key.public().id(),
+        public_key: key.public(),
+        chain,
+        highest_sequence,
+        records,
+    };
+    let mut file = Vec::new();
+    receipt.write_to(&mut file, &key).map_err(IngestError::System)?;
+    if ingest.archive.create(&receipt_name, file.clone())? {
+        return opened(manifest, file, false, pinned, ingest.limits);
+    }
+    // Somebody else committed the same bundle in the meantime: theirs is the receipt.
+    let theirs = ingest.archive.get(&receipt_name)?.unwrap_or(file);
+    opened(manifest, theirs, true, pinned, ingest.limits)
+}
+
+fn opened(
+    manifest: Manifest,
+    receipt: Vec<u8>,
+    again: bool,
+    pinned: bool,
+    limits: &Limits,
+) -> Result<Accepted, IngestError> {
+    let document = crate::receipt::open(&receipt, &[], limits)?.receipt;
+    Ok(Accepted { manifest, receipt, document, again, pinned })
+}
+
+/// The receipt key of a local archive, made when it is first needed. Its public half lies beside it.
+///
+/// # Errors
+/// The archive is not a local directory, or the key can't be read or made.
+pub fn local_receipt_key(archive: &Archive, environment: &dyn Environment) -> Result<SigningKey, IngestError> {
+    let directory = archive.directory().ok_or(IngestError::NoReceiptKey)?;
+    let path = directory.join("receipt-key.pem");
+    if read_file(&path)?.is_none() {
+        let key = SigningKey::generate(environment).map_err(IngestError::System)?;
+        let made = durable::write(&path, key.to_pem()?.as_bytes(), Access::Private, Existing::Refuse);
+        // Whoever made one at the same time has won.
+        if let Err(error) = made
+            && error.source.kind() != io::ErrorKind::AlreadyExists
+        {
+            return Err(error.into());
+        }
+    }
+    let text = zeroize::Zeroizing::new(read_file(&path)?.unwrap_or_default());
+    Ok(SigningKey::from_pem(&text)?)
+}
