@@ -103,8 +103,10 @@ impl Identity {
         if present.is_empty() {
             return Ok(None);
         }
-        let missing: Vec<_> =
-            [CLIENT, SIGNING_KEY, PSEUDONYM_KEY].into_iter().filter(|name| !present.iter().any(|p| p == name)).collect();
+        let missing: Vec<_> = [CLIENT, SIGNING_KEY, PSEUDONYM_KEY]
+            .into_iter()
+            .filter(|name| !present.iter().any(|p| p == name))
+            .collect();
         match missing.len() {
             0 => Self::read(directory, present.iter().any(|name| name == REPLACES)).map(Some),
             3 => Err(IdentityError::Foreign { directory: directory.to_owned() }),
@@ -146,7 +148,9 @@ impl Identity {
             return Ok((identity, true));
         }
         let winner = Self::load(directory)?;
-        winner.map(|identity| (identity, false)).ok_or_else(|| IdentityError::Foreign { directory: directory.to_owned() })
+        winner
+            .map(|identity| (identity, false))
+            .ok_or_else(|| IdentityError::Foreign { directory: directory.to_owned() })
     }
 
     fn generate(new: NewIdentity, environment: &dyn Environment) -> io::Result<Self> {
@@ -158,7 +162,8 @@ impl Identity {
     }
 
     fn save(&self, directory: &Path) -> Result<(), IdentityError> {
-        let write = |name, bytes: &[u8]| durable::write(&directory.join(name), bytes, Access::Private, Existing::Refuse);
+        let write =
+            |name, bytes: &[u8]| durable::write(&directory.join(name), bytes, Access::Private, Existing::Refuse);
         let pem = self.signing_key.to_pem();
         let pem = pem.map_err(|source| IdentityError::Key { path: directory.join(SIGNING_KEY), source })?;
         write(SIGNING_KEY, pem.as_bytes())?;

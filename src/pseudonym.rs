@@ -131,7 +131,8 @@ impl Pseudonymizer {
     }
 
     fn compute(&self, kind: &str, scope: &str, name: &str) -> Pseudonym {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_slice()).unwrap_or_else(|_| unreachable!("any length"));
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.key.as_slice()).unwrap_or_else(|_| unreachable!("any length"));
         mac.update([kind, scope, name].join("\0").as_bytes());
         let digest = mac.finalize().into_bytes();
         let mut bytes = [0; 16];

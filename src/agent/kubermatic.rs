@@ -38,8 +38,7 @@ pub fn collect(inventory: &Inventory, names: &Pseudonymizer, time: String) -> Re
     let seeds = seeds(inventory, &configuration, &mut collection);
     let clusters = clusters(inventory, &configuration, &mut collection);
     let projects = living(&inventory.master.projects);
-    let projects =
-        collection.rows(Step::Projects, NameType::Project, &projects, |_, _, _, uuid| Project { uuid });
+    let projects = collection.rows(Step::Projects, NameType::Project, &projects, |_, _, _, uuid| Project { uuid });
     let users = living(&inventory.master.users);
     let users = collection.rows(Step::Users, NameType::User, &users, |_, object, fields, uuid| User {
         uuid,
@@ -287,11 +286,8 @@ fn ssh_key(
 ) -> SshKey {
     // `spec.project` is authoritative since 2.21 and immutable; before, the owner references were.
     let project = fields.spec.project.iter().filter(|name| !name.is_empty());
-    let owners: Vec<_> = if project.clone().next().is_some() {
-        project.collect()
-    } else {
-        object.owner_projects.iter().collect()
-    };
+    let owners: Vec<_> =
+        if project.clone().next().is_some() { project.collect() } else { object.owner_projects.iter().collect() };
     if owners.is_empty() {
         collection.problem(Step::SshKeys, Category::NoProject, Some(uuid));
     }

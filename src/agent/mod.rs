@@ -8,8 +8,8 @@ pub mod kubermatic;
 pub mod kubernetes;
 pub mod manifests;
 pub mod objects;
-mod prune;
 mod providers;
+mod prune;
 
 use std::collections::BTreeMap;
 

@@ -184,10 +184,9 @@ fn published(provider: &str, raw: &str) -> Option<String> {
             let plain = raw.replace(' ', "").to_ascii_lowercase();
             return AZURE.contains(&plain.as_str()).then_some(plain);
         }
-        "digitalocean" => is_city_number(
-            raw,
-            &["ams", "atl", "blr", "fra", "lon", "nyc", "ric", "sfo", "sgp", "syd", "tor"],
-        ),
+        "digitalocean" => {
+            is_city_number(raw, &["ams", "atl", "blr", "fra", "lon", "nyc", "ric", "sfo", "sgp", "syd", "tor"])
+        }
         "hetzner" => is_city_number(raw, &["ash", "fsn", "hel", "hil", "nbg", "sin"]),
         "alibaba" => is_alibaba(raw),
         _ => false,
@@ -208,8 +207,7 @@ fn is_aws(raw: &str) -> bool {
 
 /// `europe-west3`.
 fn is_gcp(raw: &str) -> bool {
-    const AREAS: &[&str] =
-        &["africa", "asia", "australia", "europe", "me", "northamerica", "southamerica", "us"];
+    const AREAS: &[&str] = &["africa", "asia", "australia", "europe", "me", "northamerica", "southamerica", "us"];
     let Some((area, rest)) = raw.split_once('-') else { return false };
     let direction = rest.trim_end_matches(|c: char| c.is_ascii_digit());
     let digits = rest.len() - direction.len();

@@ -113,10 +113,7 @@ const SPEC: Keep = Members(&[
 
 const STATUS: Keep = Members(&[
     ("capacity", Each(&Scalar)),
-    (
-        "conditions",
-        Members(&[("ClusterControllerReconciledSuccessfully", Members(&[("kubermaticVersion", Scalar)]))]),
-    ),
+    ("conditions", Members(&[("ClusterControllerReconciledSuccessfully", Members(&[("kubermaticVersion", Scalar)]))])),
     ("kubermaticEdition", Scalar),
     ("kubermaticVersion", Scalar),
     (
@@ -519,7 +516,8 @@ mod tests {
 
     #[test]
     fn lists_are_taken_apart_whatever_the_order_of_their_members() {
-        let typed = r#"{"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}],"kind":"NodeList","apiVersion":"v1"}"#;
+        let typed =
+            r#"{"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}],"kind":"NodeList","apiVersion":"v1"}"#;
         let objects = prune(typed);
         assert_eq!(objects.len(), 2);
         assert_eq!((&objects[1].value["kind"], &objects[1].value["apiVersion"]), (&json!("Node"), &json!("v1")));

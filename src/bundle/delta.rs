@@ -349,10 +349,10 @@ impl Splicer<'_> {
         let name = self.name(name)?;
         let value = self.append(self.base.slice(member.value))?;
         let (from, to) = (member.value.range().start, value.range().start);
-        let rows = member.rows.as_ref().map(|rows| Rows {
-            field: rows.field,
-            rows: rows.rows.iter().map(|row| row.moved(from, to)).collect(),
-        });
+        let rows = member
+            .rows
+            .as_ref()
+            .map(|rows| Rows { field: rows.field, rows: rows.rows.iter().map(|row| row.moved(from, to)).collect() });
         self.members.push(Member { name, value, rows });
         Ok(())
     }

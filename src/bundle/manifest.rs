@@ -146,7 +146,8 @@ impl Counts {
     /// # Errors
     /// None that can be met.
     pub fn new(counts: &[(String, u64)]) -> Result<Self, serde_json::Error> {
-        let object: serde_json::Map<_, _> = counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
+        let object: serde_json::Map<_, _> =
+            counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
         serde_json::value::to_raw_value(&object).map(Self)
     }
 
@@ -256,7 +257,8 @@ impl Manifest {
         if !self.withheld.is_sorted_by(|left, right| left < right) {
             return invalid("`withheld` must be sorted, each entry once");
         }
-        let order = |record: &RecordEntry| (record.kind.clone(), record.version.clone(), record.time.clone(), record.id);
+        let order =
+            |record: &RecordEntry| (record.kind.clone(), record.version.clone(), record.time.clone(), record.id);
         if !self.records.is_sorted_by(|left, right| order(left) < order(right)) {
             return invalid("`records` must be ordered by kind, version, time and id");
         }

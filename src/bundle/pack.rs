@@ -125,8 +125,7 @@ pub fn pack<E, W: Write>(
         within("the size of a record in bytes", bytes.len() as u64, limits.record_bytes)?;
         total = total.saturating_add(bytes.len() as u64);
         within("the size of all records in bytes", total, limits.total_bytes)?;
-        let document =
-            Document::parse(bytes, &limits.json).map_err(|source| PackError::Record { id, source })?;
+        let document = Document::parse(bytes, &limits.json).map_err(|source| PackError::Record { id, source })?;
         let envelope = document.envelope().map_err(|source| PackError::Envelope { id, source })?;
         if envelope != item.envelope {
             let source = EnvelopeError::Invalid { field: "kind, version, time or complete", expected: "as announced" };

@@ -10,7 +10,7 @@ use flate2::bufread::GzDecoder;
 use super::container::{self, BLOCK, Shape};
 use super::delta;
 use super::error::VerifyError;
-use super::limits::{Limits, LimitExceeded, within};
+use super::limits::{LimitExceeded, Limits, within};
 use super::manifest::{Encoding, Manifest, RecordEntry};
 use crate::digest::{Hashing, Sha256Digest};
 use crate::keys::keyring::{Trust, Trusts};
@@ -203,12 +203,7 @@ struct Inner<R> {
 
 impl<R: Read> Inner<R> {
     /// Reads and checks one record.
-    fn record(
-        &mut self,
-        names: &Names<'_>,
-        base: Option<Document>,
-        limits: &Limits,
-    ) -> Result<Document, VerifyError> {
+    fn record(&mut self, names: &Names<'_>, base: Option<Document>, limits: &Limits) -> Result<Document, VerifyError> {
         let (entry, name) = (names.entry(), names.expected());
         let block = self.block(&name)?;
         self.check_gzip_header()?;

@@ -70,7 +70,8 @@ impl Context {
         // A store without its identity means that the identity was lost, not that this is the first use.
         let store = self.store_path()?;
         if Identity::load(&path)?.is_none() && store.join("store.json").exists() {
-            let message = format!("there is a store in {}, but its identity is not in {}", store.display(), path.display());
+            let message =
+                format!("there is a store in {}, but its identity is not in {}", store.display(), path.display());
             return Err(Failure::new(message)
                 .hint("restore the identity from a backup; if it is lost, `init --new-client` makes a new client"));
         }

@@ -79,11 +79,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
 }
 
 /// Collects first if that was asked for. Nothing where there is no store, hence nothing pending.
-fn prepare(
-    args: &Args,
-    context: &Context,
-    output: &Output,
-) -> Result<Option<(Identity, LockedStore)>, Failure> {
+fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Identity, LockedStore)>, Failure> {
     #[cfg(feature = "agent")]
     if let Some(directory) = &args.source.manifests {
         use super::collect::{self, Collector};

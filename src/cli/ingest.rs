@@ -151,7 +151,10 @@ fn tell(file: &Path, accepted: &Accepted, receipt: Option<&Path>, output: &Outpu
         with_status(accepted, RecordStatus::Rejected)
     ));
     if accepted.pinned {
-        output.warning(&format!("client {} is new; pinned its key {}", accepted.manifest.client, accepted.manifest.key), None);
+        output.warning(
+            &format!("client {} is new; pinned its key {}", accepted.manifest.client, accepted.manifest.key),
+            None,
+        );
     }
     if accepted.document.chain.as_str() != "ok" {
         output.warning(&format!("the store's chain shows a {}", accepted.document.chain.as_str()), None);

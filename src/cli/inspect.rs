@@ -41,12 +41,39 @@ pub struct Args {
 
 /// The members that the formats define; others are shown as unknown.
 const MANIFEST_MEMBERS: &[&str] = &[
-    "bundle", "client", "created", "discarded", "dropped", "format", "key", "note", "payload", "previous", "producer",
-    "publicKey", "records", "replaces", "rotation", "sequence", "store", "withheld",
+    "bundle",
+    "client",
+    "created",
+    "discarded",
+    "dropped",
+    "format",
+    "key",
+    "note",
+    "payload",
+    "previous",
+    "producer",
+    "publicKey",
+    "records",
+    "replaces",
+    "rotation",
+    "sequence",
+    "store",
+    "withheld",
 ];
 const RECEIPT_MEMBERS: &[&str] = &[
-    "bundle", "chain", "client", "format", "highestSequence", "key", "manifestSha256", "publicKey", "receipt", "received",
-    "records", "sequence", "store",
+    "bundle",
+    "chain",
+    "client",
+    "format",
+    "highestSequence",
+    "key",
+    "manifestSha256",
+    "publicKey",
+    "receipt",
+    "received",
+    "records",
+    "sequence",
+    "store",
 ];
 /// How many counts of a record are shown.
 const MOST_COUNTS: usize = 32;
@@ -66,7 +93,8 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let result = verify::verify(file, &keyring, &limits, &mut |done, total| progress.update(done, total));
     drop(progress);
     let mut verified = result.map_err(|error| named(error.into()))?;
-    let own = context.identity().ok().flatten().is_some_and(|it| it.signing_key().public() == verified.manifest.public_key);
+    let own =
+        context.identity().ok().flatten().is_some_and(|it| it.signing_key().public() == verified.manifest.public_key);
     if let Some(directory) = &args.extract {
         extract(&mut verified, directory)?;
         output.note(&format!("wrote {} to {}", count(verified.manifest.records.len(), "record"), directory.display()));

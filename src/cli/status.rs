@@ -153,9 +153,12 @@ impl State {
 
     fn print_history(&self, output: &Output) -> Result<(), Failure> {
         output.line("\nhistory:")?;
-        let exports = self.exports.iter().map(|export| (export.created.as_str(), format!("export  {}", export_line(export))));
-        let receipts =
-            self.receipts.iter().map(|receipt| (receipt.received.as_str(), format!("receipt {}", receipt_line(receipt))));
+        let exports =
+            self.exports.iter().map(|export| (export.created.as_str(), format!("export  {}", export_line(export))));
+        let receipts = self
+            .receipts
+            .iter()
+            .map(|receipt| (receipt.received.as_str(), format!("receipt {}", receipt_line(receipt))));
         let mut lines: Vec<_> = exports.chain(receipts).collect();
         lines.sort_by(|left, right| left.0.cmp(right.0));
         lines.iter().try_for_each(|(_, line)| output.line(&format!("  {line}")))

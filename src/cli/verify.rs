@@ -69,7 +69,8 @@ pub fn run(args: &Args, output: &Output) -> Done {
             "records": manifest.records.len(),
         }))?;
     } else {
-        let word = if trusted { "valid, and signed by a trusted key" } else { "valid, but no key of its client is trusted" };
+        let word =
+            if trusted { "valid, and signed by a trusted key" } else { "valid, but no key of its client is trusted" };
         output.line(&format!("{}: {word}", shown(&args.file)))?;
         output.line(&format!("client   {}", manifest.client))?;
         output.line(&format!("key      {}", manifest.key))?;

@@ -146,7 +146,12 @@ impl Ingest<'_> {
     }
 
     /// Enters a record, and tells whether the archive has it from before.
-    fn enter(&self, manifest: &Manifest, manifest_sha256: Sha256Digest, record: &RecordEntry) -> Result<Outcome, IngestError> {
+    fn enter(
+        &self,
+        manifest: &Manifest,
+        manifest_sha256: Sha256Digest,
+        record: &RecordEntry,
+    ) -> Result<Outcome, IngestError> {
         let name = format!("{}/records/{}", client_prefix(manifest.client), record.id);
         let entry = format!("{} {manifest_sha256}\n", record.sha256);
         let created = self.archive.create(&name, entry.clone().into_bytes())?;

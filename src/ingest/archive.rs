@@ -68,7 +68,9 @@ impl Archive {
         let unknown = || ArchiveError::Address(address.to_owned());
         let directory = match address.split_once("://") {
             None => PathBuf::from(address),
-            Some(("file", _)) => url::Url::parse(address).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(unknown)?,
+            Some(("file", _)) => {
+                url::Url::parse(address).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(unknown)?
+            }
             Some(_) => return Err(unknown()),
         };
         durable::create_directory(&directory)?;

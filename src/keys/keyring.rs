@@ -193,11 +193,8 @@ mod tests {
 
     fn link(client: Uuid, previous: &SigningKey, next: &SigningKey) -> Link {
         let (previous_key, public_key) = (previous.public(), next.public());
-        let text = format!(
-            "kubermatic-telemetry-rotation/1 {client} {} {}",
-            previous_key.to_base64(),
-            public_key.to_base64()
-        );
+        let text =
+            format!("kubermatic-telemetry-rotation/1 {client} {} {}", previous_key.to_base64(), public_key.to_base64());
         Link { previous_key, public_key, signature: BASE64.encode(previous.sign(text.as_bytes())) }
     }
 

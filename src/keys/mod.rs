@@ -233,7 +233,8 @@ mod tests {
         assert_eq!(SigningKey::from_pem(&pem).unwrap().public(), key.public());
         let public = key.public();
         assert_eq!(PublicKey::all_from_pem(&public.to_pem()).unwrap(), [public.clone()]);
-        let two = format!("# first\n{}\n# second\n{}", public.to_pem(), SigningKey::from_seed(&[8; 32]).public().to_pem());
+        let two =
+            format!("# first\n{}\n# second\n{}", public.to_pem(), SigningKey::from_seed(&[8; 32]).public().to_pem());
         assert_eq!(PublicKey::all_from_pem(&two).unwrap().len(), 2);
         assert_eq!(PublicKey::all_from_pem(&pem), Err(KeyError::UnexpectedPrivate));
         assert_eq!(PublicKey::all_from_pem("nothing"), Err(KeyError::NotPublic));

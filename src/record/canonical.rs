@@ -141,8 +141,8 @@ pub fn canonicalize(input: &[u8], form: Form, bounds: &Bounds) -> Result<Vec<u8>
 /// # Errors
 /// As [`canonicalize`].
 pub fn to_canonical<T: serde::Serialize>(value: &T, form: Form) -> Result<Vec<u8>, CanonicalError> {
-    let text = serde_json::to_vec(value)
-        .map_err(|error| CanonicalError::new(Reason::Syntax(error.to_string())).rooted())?;
+    let text =
+        serde_json::to_vec(value).map_err(|error| CanonicalError::new(Reason::Syntax(error.to_string())).rooted())?;
     canonicalize(&text, form, &Bounds { depth: 64, string: usize::MAX })
 }
 
@@ -204,11 +204,7 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 
 /// Member names are ordered by UTF-16 code units (RFC 8785, section 3.2.3).
 pub(crate) fn compare_names(left: &str, right: &str) -> Ordering {
-    if left.is_ascii() && right.is_ascii() {
-        left.cmp(right)
-    } else {
-        left.encode_utf16().cmp(right.encode_utf16())
-    }
+    if left.is_ascii() && right.is_ascii() { left.cmp(right) } else { left.encode_utf16().cmp(right.encode_utf16()) }
 }
 
 /// What a row offers to be keyed by.
@@ -880,13 +876,39 @@ mod tests {
     #[test]
     fn check_refuses_every_other_spelling() {
         for input in [
-            " 1", "1 ", "{\"a\": 1}", "1.0", "1e2", "-0", "01", "1E21", "\"\\u0041\"", "\"\\/\"", "\"\\u000A\"",
-            "\"\\u000a\"", r#"{"b":1,"a":2}"#, r#"{"a":1,"a":2}"#, "[1,]", "{", "[", "\"", "", "tru", "[1 ,2]",
-            "9007199254740992", "+1", ".5", "1.", "--1", "1e+400", "\"\\ud800\"",
+            " 1",
+            "1 ",
+            "{\"a\": 1}",
+            "1.0",
+            "1e2",
+            "-0",
+            "01",
+            "1E21",
+            "\"\\u0041\"",
+            "\"\\/\"",
+            "\"\\u000A\"",
+            "\"\\u000a\"",
+            r#"{"b":1,"a":2}"#,
+            r#"{"a":1,"a":2}"#,
+            "[1,]",
+            "{",
+            "[",
+            "\"",
+            "",
+            "tru",
+            "[1 ,2]",
+            "9007199254740992",
+            "+1",
+            ".5",
+            "1.",
+            "--1",
+            "1e+400",
+            "\"\\ud800\"",
         ] {
             assert!(check(input.as_bytes(), Form::Plain, &Bounds::default()).is_err(), "{input}");
         }
-        for input in ["0", "-1", "1e+21", "1e-7", "0.000001", "\"\\u001f\\t\u{7f}\"", "{\"a\":[]}", "9007199254740991"] {
+        for input in ["0", "-1", "1e+21", "1e-7", "0.000001", "\"\\u001f\\t\u{7f}\"", "{\"a\":[]}", "9007199254740991"]
+        {
             assert!(check(input.as_bytes(), Form::Plain, &Bounds::default()).is_ok(), "{input}");
         }
         let unsorted = r#"{"rows":[{"id":"2"},{"id":"1"}]}"#;

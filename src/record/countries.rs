@@ -4,7 +4,8 @@
 
 /// The alpha-2 code of a country given by its code or English name, in any case.
 pub(super) fn code_of(text: &str) -> Option<&'static str> {
-    let known = COUNTRIES.iter().find(|(code, name)| text.eq_ignore_ascii_case(code) || text.eq_ignore_ascii_case(name));
+    let known =
+        COUNTRIES.iter().find(|(code, name)| text.eq_ignore_ascii_case(code) || text.eq_ignore_ascii_case(name));
     known.map(|(code, _)| *code)
 }
 

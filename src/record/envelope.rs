@@ -165,11 +165,15 @@ mod tests {
         }
         assert!(["v1", "v10", "v9999"].iter().all(|good| Version::new(*good).is_ok()));
         assert!(["v0", "1", "v", "v01", "v10000", "v1a"].iter().all(|bad| Version::new(*bad).is_err()));
-        assert!(["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5Z", "2026-01-31T12:00:00+02:00"]
-            .iter()
-            .all(|good| RecordTime::new(*good).is_ok()));
-        assert!(["2026-01-31", "2026-13-01T00:00:00Z", "now", "2026-01-31 12:00:00Z"]
-            .iter()
-            .all(|bad| RecordTime::new(*bad).is_err()));
+        assert!(
+            ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5Z", "2026-01-31T12:00:00+02:00"]
+                .iter()
+                .all(|good| RecordTime::new(*good).is_ok())
+        );
+        assert!(
+            ["2026-01-31", "2026-13-01T00:00:00Z", "now", "2026-01-31 12:00:00Z"]
+                .iter()
+                .all(|bad| RecordTime::new(*bad).is_err())
+        );
     }
 }

@@ -10,7 +10,8 @@ pub const KIND: &str = "kubermatic";
 /// The version of its schema.
 pub const VERSION: &str = "v1";
 /// What the kind is for.
-pub const ABOUT: &str = "A KKP installation: its seeds, user clusters, users, projects, SSH keys and machine deployments.";
+pub const ABOUT: &str =
+    "A KKP installation: its seeds, user clusters, users, projects, SSH keys and machine deployments.";
 
 catalogued! {
     /// An installation at one time.

@@ -102,7 +102,9 @@ fn kubermatic(record: &Value) -> Value {
             "seeds" => insert_rows(&mut result, theirs, rows(value, seed)),
             "clusters" => insert_rows(&mut result, theirs, rows(value, cluster)),
             "users" => insert_rows(&mut result, theirs, rows(value, |user| renamed(user, USER))),
-            "projects" => insert_rows(&mut result, theirs, rows(value, |project| renamed(project, &[("uuid", "uuid")]))),
+            "projects" => {
+                insert_rows(&mut result, theirs, rows(value, |project| renamed(project, &[("uuid", "uuid")])))
+            }
             "ssh_keys" => insert_rows(&mut result, theirs, rows(value, ssh_key)),
             _ => drop(result.insert((*theirs).into(), text(value))),
         }

@@ -72,8 +72,7 @@ pub const PHASES: &[&str] = &["Creating", "Running", "Terminating", "Updating"];
 /// `status.kubermaticEdition` of the configuration.
 pub const EDITIONS: &[&str] = &["CE", "EE"];
 /// `operatingSystem` of machine deployments, present and past.
-pub const MACHINE_SYSTEMS: &[&str] =
-    &["amzn2", "centos", "coreos", "flatcar", "rhel", "rockylinux", "sles", "ubuntu"];
+pub const MACHINE_SYSTEMS: &[&str] = &["amzn2", "centos", "coreos", "flatcar", "rhel", "rockylinux", "sles", "ubuntu"];
 /// `status.nodeInfo.operatingSystem` of nodes.
 pub const NODE_SYSTEMS: &[&str] = &["linux", "windows"];
 /// `status.nodeInfo.architecture` of nodes.
@@ -284,7 +283,8 @@ impl RuntimeVersion {
             return None;
         }
         let known = raw.split_once("://").filter(|(name, _)| NODE_RUNTIMES.contains(name));
-        let reduced = known.and_then(|(name, version)| Some(format!("{name}://{}", Release::reduce(version)?.as_str())));
+        let reduced =
+            known.and_then(|(name, version)| Some(format!("{name}://{}", Release::reduce(version)?.as_str())));
         Some(Self(reduced.unwrap_or_else(|| OTHER.to_owned())))
     }
 }

@@ -63,7 +63,9 @@ pub fn select(store: &LockedStore, selection: &Selection) -> Result<Vec<StoredRe
     for record in pending {
         match store.load(&record) {
             Ok(_) => sound.push(record),
-            Err(StoreError::Damaged { .. }) => store.quarantine(&record, "its digest is not the one it was stored with")?,
+            Err(StoreError::Damaged { .. }) => {
+                store.quarantine(&record, "its digest is not the one it was stored with")?
+            }
             Err(error) => return Err(error),
         }
     }

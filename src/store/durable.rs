@@ -242,7 +242,10 @@ mod tests {
         });
         assert!(error.is_err());
         assert!(write(&path, b"new", Access::Private, Existing::Refuse).is_err());
-        assert_eq!((fs::read(&path).unwrap().as_slice(), names(directory.path())), (&b"old"[..], vec!["file".to_owned()]));
+        assert_eq!(
+            (fs::read(&path).unwrap().as_slice(), names(directory.path())),
+            (&b"old"[..], vec!["file".to_owned()])
+        );
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -250,9 +253,7 @@ mod tests {
     fn a_directory_appears_whole_or_the_winner_stays() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a").join("b");
-        let fill = |text: &'static [u8]| {
-            move |to: &Path| write(&to.join("f"), text, Access::Private, Existing::Refuse)
-        };
+        let fill = |text: &'static [u8]| move |to: &Path| write(&to.join("f"), text, Access::Private, Existing::Refuse);
         assert!(create_directory_with(&path, fill(b"first")).unwrap());
         assert!(!create_directory_with(&path, fill(b"second")).unwrap());
         assert_eq!(fs::read(path.join("f")).unwrap(), b"first");

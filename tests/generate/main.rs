@@ -136,10 +136,7 @@ impl Options {
         let mut directory = None;
         let mut nodes = None;
         while let Some(arg) = args.next() {
-            let mut value = || {
-                args.next()
-                    .ok_or_else(|| UsageError(format!("{arg} needs a value")))
-            };
+            let mut value = || args.next().ok_or_else(|| UsageError(format!("{arg} needs a value")));
             match arg.as_str() {
                 "--seeds" => options.seeds = number(&arg, &value()?)?,
                 "--clusters" => options.clusters = number(&arg, &value()?)?,
@@ -155,9 +152,7 @@ impl Options {
                 }
                 _ if directory.is_none() => directory = Some(PathBuf::from(arg)),
                 _ => {
-                    return Err(UsageError(format!(
-                        "one directory is enough, what is {arg}?"
-                    )));
+                    return Err(UsageError(format!("one directory is enough, what is {arg}?")));
                 }
             }
         }
@@ -170,37 +165,27 @@ impl Options {
     /// Whether everything has something to belong to.
     fn check(&self) -> Result<(), UsageError> {
         if self.seeds == 0 {
-            return Err(UsageError(
-                "an installation has at least one seed".to_owned(),
-            ));
+            return Err(UsageError("an installation has at least one seed".to_owned()));
         }
         if self.projects == 0 && self.clusters + self.users + self.keys > 0 {
-            return Err(UsageError(
-                "clusters, users and keys need at least one project".to_owned(),
-            ));
+            return Err(UsageError("clusters, users and keys need at least one project".to_owned()));
         }
         if self.clusters == 0 && self.machine_deployments > 0 {
-            return Err(UsageError(
-                "machine deployments need at least one cluster".to_owned(),
-            ));
+            return Err(UsageError("machine deployments need at least one cluster".to_owned()));
         }
         Ok(())
     }
 }
 
 fn number(option: &str, value: &str) -> Result<u64, UsageError> {
-    value
-        .parse()
-        .map_err(|_| UsageError(format!("{option} needs a number, not {value}")))
+    value.parse().map_err(|_| UsageError(format!("{option} needs a number, not {value}")))
 }
 
 fn format_named(name: &str) -> Result<Format, UsageError> {
     match name {
         "json" => Ok(Format::Json),
         "yaml" => Ok(Format::Yaml),
-        _ => Err(UsageError(format!(
-            "the format is json or yaml, not {name}"
-        ))),
+        _ => Err(UsageError(format!("the format is json or yaml, not {name}"))),
     }
 }
 
@@ -225,22 +210,13 @@ impl error::Error for WriteError {
 
 fn generate(options: &Options) -> Result<(), WriteError> {
     let root = &options.directory;
-    require_empty(root).map_err(|source| WriteError {
-        path: root.clone(),
-        source,
-    })?;
+    require_empty(root).map_err(|source| WriteError { path: root.clone(), source })?;
     write_master(options, &root.join("master"))?;
     for seed in 0..options.seeds {
-        write_seed(
-            options,
-            seed,
-            &root.join("seeds").join(objects::seed_name(seed)),
-        )?;
+        write_seed(options, seed, &root.join("seeds").join(objects::seed_name(seed)))?;
     }
     for cluster in 0..options.clusters {
-        let folder = root
-            .join("user-clusters")
-            .join(objects::cluster_name(options, cluster));
+        let folder = root.join("user-clusters").join(objects::cluster_name(options, cluster));
         write_user_cluster(options, cluster, &folder)?;
     }
     Ok(())
@@ -250,10 +226,7 @@ fn generate(options: &Options) -> Result<(), WriteError> {
 fn require_empty(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     if fs::read_dir(directory)?.next().is_some() {
-        return Err(io::Error::new(
-            io::ErrorKind::DirectoryNotEmpty,
-            "the directory is not empty",
-        ));
+        return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, "the directory is not empty"));
     }
     Ok(())
 }
@@ -262,42 +235,12 @@ fn write_master(options: &Options, folder: &Path) -> Result<(), WriteError> {
     let nodes = CONTROL_NODES.min(options.nodes);
     let format = options.format;
     write_version(folder)?;
-    write_list(
-        format,
-        folder,
-        "kubermaticconfigurations",
-        [objects::configuration()],
-    )?;
-    write_list(
-        format,
-        folder,
-        "seeds",
-        (0..options.seeds).map(|seed| objects::seed(options, seed)),
-    )?;
-    write_list(
-        format,
-        folder,
-        "projects",
-        (0..options.projects).map(objects::project),
-    )?;
-    write_list(
-        format,
-        folder,
-        "users",
-        (0..options.users).map(|user| objects::user(options, user)),
-    )?;
-    write_list(
-        format,
-        folder,
-        "usersshkeys",
-        (0..options.keys).map(|key| objects::ssh_key(options, key)),
-    )?;
-    write_list(
-        format,
-        folder,
-        "nodes",
-        (0..nodes).map(|node| objects::node("master", node)),
-    )
+    write_list(format, folder, "kubermaticconfigurations", [objects::configuration()])?;
+    write_list(format, folder, "seeds", (0..options.seeds).map(|seed| objects::seed(options, seed)))?;
+    write_list(format, folder, "projects", (0..options.projects).map(objects::project))?;
+    write_list(format, folder, "users", (0..options.users).map(|user| objects::user(options, user)))?;
+    write_list(format, folder, "usersshkeys", (0..options.keys).map(|key| objects::ssh_key(options, key)))?;
+    write_list(format, folder, "nodes", (0..nodes).map(|node| objects::node("master", node)))
 }
 
 fn write_seed(options: &Options, seed: u64, folder: &Path) -> Result<(), WriteError> {
@@ -305,40 +248,22 @@ fn write_seed(options: &Options, seed: u64, folder: &Path) -> Result<(), WriteEr
     let left = options.nodes.saturating_sub(CONTROL_NODES * (seed + 1));
     let nodes = CONTROL_NODES.min(left);
     write_version(folder)?;
-    write_list(
-        options.format,
-        folder,
-        "clusters",
-        clusters.map(|cluster| objects::cluster(options, cluster)),
-    )?;
-    write_list(
-        options.format,
-        folder,
-        "nodes",
-        (0..nodes).map(|node| objects::node(&objects::seed_name(seed), node)),
-    )
+    write_list(options.format, folder, "clusters", clusters.map(|cluster| objects::cluster(options, cluster)))?;
+    write_list(options.format, folder, "nodes", (0..nodes).map(|node| objects::node(&objects::seed_name(seed), node)))
 }
 
 /// Writes what a user cluster has, and no folder for one that has nothing.
 fn write_user_cluster(options: &Options, cluster: u64, folder: &Path) -> Result<(), WriteError> {
     let mut deployments = share(options.machine_deployments, options.clusters, cluster).peekable();
     if deployments.peek().is_some() {
-        let deployments =
-            deployments.map(|deployment| objects::machine_deployment(options, cluster, deployment));
+        let deployments = deployments.map(|deployment| objects::machine_deployment(options, cluster, deployment));
         write_list(options.format, folder, "machinedeployments", deployments)?;
     }
-    let workers = options
-        .nodes
-        .saturating_sub(CONTROL_NODES * (options.seeds + 1));
+    let workers = options.nodes.saturating_sub(CONTROL_NODES * (options.seeds + 1));
     let mut nodes = share(workers, options.clusters, cluster).peekable();
     if nodes.peek().is_some() {
         let name = objects::cluster_name(options, cluster);
-        write_list(
-            options.format,
-            folder,
-            "nodes",
-            nodes.map(|node| objects::node(&name, node)),
-        )?;
+        write_list(options.format, folder, "nodes", nodes.map(|node| objects::node(&name, node)))?;
     }
     Ok(())
 }
@@ -371,33 +296,21 @@ fn write_list(
     })
 }
 
-fn write_json_list(
-    out: &mut dyn Write,
-    objects: impl IntoIterator<Item = Value>,
-) -> io::Result<()> {
+fn write_json_list(out: &mut dyn Write, objects: impl IntoIterator<Item = Value>) -> io::Result<()> {
     out.write_all(b"{\n    \"apiVersion\": \"v1\",\n    \"items\": [")?;
     for (index, object) in objects.into_iter().enumerate() {
-        out.write_all(if index == 0 {
-            b"\n        "
-        } else {
-            b",\n        "
-        })?;
+        out.write_all(if index == 0 { b"\n        " } else { b",\n        " })?;
         object.write_json(out, 2)?;
     }
-    out.write_all(b"\n    ],\n    \"kind\": \"List\",\n    \"metadata\": {\n        \"resourceVersion\": \"\"\n    }\n}\n")
+    out.write_all(
+        b"\n    ],\n    \"kind\": \"List\",\n    \"metadata\": {\n        \"resourceVersion\": \"\"\n    }\n}\n",
+    )
 }
 
-fn write_yaml_list(
-    out: &mut dyn Write,
-    objects: impl IntoIterator<Item = Value>,
-) -> io::Result<()> {
+fn write_yaml_list(out: &mut dyn Write, objects: impl IntoIterator<Item = Value>) -> io::Result<()> {
     let mut objects = objects.into_iter().peekable();
     out.write_all(b"apiVersion: v1\n")?;
-    out.write_all(if objects.peek().is_some() {
-        b"items:\n"
-    } else {
-        b"items: []\n"
-    })?;
+    out.write_all(if objects.peek().is_some() { b"items:\n" } else { b"items: []\n" })?;
     for object in objects {
         out.write_all(b"- ")?;
         object.write_yaml(out, 1)?;
@@ -405,10 +318,7 @@ fn write_yaml_list(
     out.write_all(b"kind: List\nmetadata:\n  resourceVersion: \"\"\n")
 }
 
-fn write_file(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), WriteError> {
+fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
     let attempt = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -417,8 +327,5 @@ fn write_file(
         write(&mut out)?;
         out.flush()
     };
-    attempt().map_err(|source| WriteError {
-        path: path.to_owned(),
-        source,
-    })
+    attempt().map_err(|source| WriteError { path: path.to_owned(), source })
 }

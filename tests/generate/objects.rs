@@ -15,16 +15,8 @@ struct Provider {
 }
 
 const PROVIDERS: &[Provider] = &[
-    Provider {
-        name: "aws",
-        machines: "aws",
-        datacenter: &[("region", "eu-central-1")],
-    },
-    Provider {
-        name: "azure",
-        machines: "azure",
-        datacenter: &[("location", "westeurope")],
-    },
+    Provider { name: "aws", machines: "aws", datacenter: &[("region", "eu-central-1")] },
+    Provider { name: "azure", machines: "azure", datacenter: &[("location", "westeurope")] },
     Provider {
         name: "vsphere",
         machines: "vsphere",
@@ -35,31 +27,11 @@ const PROVIDERS: &[Provider] = &[
         machines: "openstack",
         datacenter: &[("region", "one"), ("availabilityZone", "az-2")],
     },
-    Provider {
-        name: "gcp",
-        machines: "gce",
-        datacenter: &[("region", "europe-west3")],
-    },
-    Provider {
-        name: "hetzner",
-        machines: "hetzner",
-        datacenter: &[("datacenter", "fsn1-dc14"), ("network", "kkp")],
-    },
-    Provider {
-        name: "kubevirt",
-        machines: "kubevirt",
-        datacenter: &[],
-    },
-    Provider {
-        name: "digitalocean",
-        machines: "digitalocean",
-        datacenter: &[("region", "fra1")],
-    },
-    Provider {
-        name: "nutanix",
-        machines: "nutanix",
-        datacenter: &[("endpoint", "prism.example.invalid")],
-    },
+    Provider { name: "gcp", machines: "gce", datacenter: &[("region", "europe-west3")] },
+    Provider { name: "hetzner", machines: "hetzner", datacenter: &[("datacenter", "fsn1-dc14"), ("network", "kkp")] },
+    Provider { name: "kubevirt", machines: "kubevirt", datacenter: &[] },
+    Provider { name: "digitalocean", machines: "digitalocean", datacenter: &[("region", "fra1")] },
+    Provider { name: "nutanix", machines: "nutanix", datacenter: &[("endpoint", "prism.example.invalid")] },
     Provider {
         name: "vmwareclouddirector",
         machines: "vmware-cloud-director",
@@ -69,8 +41,7 @@ const PROVIDERS: &[Provider] = &[
 
 const DATACENTERS_PER_SEED: u64 = 4;
 const KKP_VERSIONS: &[&str] = &["v2.29.4", "v2.30.0", "v2.30.1"];
-const KUBERNETES_VERSIONS: &[&str] =
-    &["1.30.14", "1.31.11", "1.32.4", "1.32.8", "1.33.1", "1.33.4"];
+const KUBERNETES_VERSIONS: &[&str] = &["1.30.14", "1.31.11", "1.32.4", "1.32.8", "1.33.1", "1.33.4"];
 const COUNTRIES: &[&str] = &["DE", "NL", "SG", "US", "FR", "BR", "JP"];
 const EXPOSE_STRATEGIES: &[&str] = &["NodePort", "LoadBalancer", "Tunneling"];
 const OPERATING_SYSTEMS: &[&str] = &["ubuntu", "flatcar", "rhel", "rockylinux", "amzn2"];
@@ -120,10 +91,7 @@ impl Life {
     fn up_to(day: u64, kind: &str, number: u64) -> Self {
         let happens = |day: &u64| Random::new(kind, &[number, *day]).chance(1);
         let changes = u64::try_from((1..=day).filter(happens).count()).unwrap_or(u64::MAX);
-        Self {
-            changes,
-            replaced: changes / 4,
-        }
+        Self { changes, replaced: changes / 4 }
     }
 }
 
@@ -134,10 +102,7 @@ pub fn seed_name(seed: u64) -> String {
 
 /// The name that a cluster has on the day of the options.
 pub fn cluster_name(options: &Options, cluster: u64) -> String {
-    name_of_cluster(
-        cluster,
-        &Life::up_to(options.day, "cluster change", cluster),
-    )
+    name_of_cluster(cluster, &Life::up_to(options.day, "cluster change", cluster))
 }
 
 fn name_of_cluster(cluster: u64, life: &Life) -> String {
@@ -192,7 +157,8 @@ pub fn seed(options: &Options, seed: u64) -> Value {
     let country = random.pick(COUNTRIES);
     let datacenters = (0..DATACENTERS_PER_SEED).map(|index| {
         let (name, provider) = datacenter(seed, index);
-        let fields: Value = provider.datacenter.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
+        let fields: Value =
+            provider.datacenter.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
         let location = format!("hall {index}");
         (name, map! { "country" => country, "location" => location, "spec" => map! { provider.name => fields } })
     });
@@ -221,13 +187,7 @@ pub fn project(project: u64) -> Value {
     let mut random = Random::new("project", &[project]);
     let metadata = metadata(project_name(project), &mut random, 1);
     let spec = map! { "name" => format!("example project {project}") };
-    object(
-        "kubermatic.k8c.io/v1",
-        "Project",
-        metadata,
-        spec,
-        map! { "phase" => "Active" },
-    )
+    object("kubermatic.k8c.io/v1", "Project", metadata, spec, map! { "phase" => "Active" })
 }
 
 /// A user; one in fifty is an administrator, one in twenty a service account.
@@ -246,13 +206,7 @@ pub fn user(options: &Options, user: u64) -> Value {
         "name" => format!("Example User {user}"),
         "settings" => map! { "itemsPerPage" => 10, "selectedTheme" => "dark" },
     };
-    object(
-        "kubermatic.k8c.io/v1",
-        "User",
-        metadata,
-        spec,
-        map! { "lastSeen" => LAST_SEEN },
-    )
+    object("kubermatic.k8c.io/v1", "User", metadata, spec, map! { "lastSeen" => LAST_SEEN })
 }
 
 fn service_account(options: &Options, random: &mut Random) -> Value {
@@ -265,10 +219,7 @@ fn service_account(options: &Options, random: &mut Random) -> Value {
         "project" => project.as_str(),
     };
     let mut metadata = metadata(name, random, 1);
-    metadata.set(
-        "labels",
-        map! { "initialGroup" => format!("editors-{project}") },
-    );
+    metadata.set("labels", map! { "initialGroup" => format!("editors-{project}") });
     metadata.set("ownerReferences", list![owner(project)]);
     object("kubermatic.k8c.io/v1", "User", metadata, spec, map! {})
 }
@@ -277,14 +228,9 @@ fn service_account(options: &Options, random: &mut Random) -> Value {
 pub fn ssh_key(options: &Options, key: u64) -> Value {
     let mut random = Random::new("key", &[key]);
     let project = project_name(random.below(options.projects));
-    let count = if options.clusters == 0 {
-        0
-    } else {
-        random.below(4)
-    };
-    let clusters: Value = (0..count)
-        .map(|_| Value::from(cluster_name(options, random.below(options.clusters))))
-        .collect();
+    let count = if options.clusters == 0 { 0 } else { random.below(4) };
+    let clusters: Value =
+        (0..count).map(|_| Value::from(cluster_name(options, random.below(options.clusters)))).collect();
     let spec = map! {
         "clusters" => clusters,
         "fingerprint" => "",
@@ -301,22 +247,12 @@ pub fn cluster(options: &Options, cluster: u64) -> Value {
     let life = Life::up_to(options.day, "cluster change", cluster);
     let mut random = Random::new("cluster", &[cluster, life.replaced]);
     let name = name_of_cluster(cluster, &life);
-    let (datacenter, provider) =
-        datacenter(cluster % options.seeds, random.below(DATACENTERS_PER_SEED));
+    let (datacenter, provider) = datacenter(cluster % options.seeds, random.below(DATACENTERS_PER_SEED));
     let step = random.below(3) + life.changes % 4;
     let version = KUBERNETES_VERSIONS[usize::try_from(step).unwrap_or(0)];
     let mut metadata = metadata(name.clone(), &mut random, 5 + life.changes);
-    metadata.set(
-        "finalizers",
-        list![
-            "kubermatic.k8c.io/cleanup-namespace",
-            "kubermatic.k8c.io/delete-nodes"
-        ],
-    );
-    metadata.set(
-        "labels",
-        map! { "project-id" => project_name(random.below(options.projects)) },
-    );
+    metadata.set("finalizers", list!["kubermatic.k8c.io/cleanup-namespace", "kubermatic.k8c.io/delete-nodes"]);
+    metadata.set("labels", map! { "project-id" => project_name(random.below(options.projects)) });
     metadata.set("managedFields", managed_fields());
     let cloud = map! {
         "dc" => datacenter,
@@ -331,18 +267,10 @@ pub fn cluster(options: &Options, cluster: u64) -> Value {
 }
 
 fn cluster_spec(random: &mut Random, cloud: Value, version: &str) -> Value {
-    let (cni, cni_version) = random.pick(&[
-        ("cilium", "1.18.1"),
-        ("cilium", "1.17.7"),
-        ("canal", "v3.30"),
-        ("canal", "v3.29"),
-    ]);
+    let (cni, cni_version) =
+        random.pick(&[("cilium", "1.18.1"), ("cilium", "1.17.7"), ("canal", "v3.30"), ("canal", "v3.29")]);
     let dual_stack = random.chance(10);
-    let pods = if dual_stack {
-        list!["172.25.0.0/16", "fd01::/48"]
-    } else {
-        list!["172.25.0.0/16"]
-    };
+    let pods = if dual_stack { list!["172.25.0.0/16", "fd01::/48"] } else { list!["172.25.0.0/16"] };
     map! {
         "auditLogging" => map! {},
         "cloud" => cloud,
@@ -381,9 +309,7 @@ fn cluster_spec(random: &mut Random, cloud: Value, version: &str) -> Value {
 }
 
 fn cluster_status(random: &mut Random, name: &str, version: &str, changes: u64) -> Value {
-    let written_by = KKP_VERSIONS[usize::try_from(changes)
-        .unwrap_or(0)
-        .min(KKP_VERSIONS.len() - 1)];
+    let written_by = KKP_VERSIONS[usize::try_from(changes).unwrap_or(0).min(KKP_VERSIONS.len() - 1)];
     let conditions = CONDITIONS.iter().map(|condition| {
         let status = map! {
             "kubermaticVersion" => written_by,
@@ -394,12 +320,7 @@ fn cluster_status(random: &mut Random, name: &str, version: &str, changes: u64) 
         ((*condition).to_owned(), status)
     });
     let conditions: Value = conditions.collect();
-    let each = |value: &str| {
-        COMPONENTS
-            .iter()
-            .map(|part| ((*part).to_owned(), value.into()))
-            .collect::<Value>()
-    };
+    let each = |value: &str| COMPONENTS.iter().map(|part| ((*part).to_owned(), value.into())).collect::<Value>();
     map! {
         "address" => map! {
             "externalName" => format!("{name}.kkp.example.invalid"),
@@ -426,15 +347,7 @@ fn cluster_status(random: &mut Random, name: &str, version: &str, changes: u64) 
 /// What the API server notes about who wrote which field: a good part of every real object.
 fn managed_fields() -> Value {
     let owned = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| {
-                (
-                    format!("f:{name}"),
-                    map! { "f:kubermaticVersion" => map! {} },
-                )
-            })
-            .collect::<Value>()
+        names.iter().map(|name| (format!("f:{name}"), map! { "f:kubermaticVersion" => map! {} })).collect::<Value>()
     };
     list![map! {
         "apiVersion" => "kubermatic.k8c.io/v1",
@@ -482,13 +395,7 @@ pub fn machine_deployment(options: &Options, cluster: u64, deployment: u64) -> V
     let mut metadata = metadata(name, &mut random, 3);
     metadata.set("namespace", "kube-system");
     let status = map! { "availableReplicas" => replicas, "readyReplicas" => replicas, "replicas" => replicas };
-    object(
-        "cluster.k8s.io/v1alpha1",
-        "MachineDeployment",
-        metadata,
-        spec,
-        status,
-    )
+    object("cluster.k8s.io/v1alpha1", "MachineDeployment", metadata, spec, status)
 }
 
 /// A node of the master, a seed or a user cluster, named after it.
@@ -497,14 +404,8 @@ pub fn node(owner: &str, node: u64) -> Value {
     let name = format!("{owner}-node-{node}");
     let (image, kernel) = random.pick(&[
         ("Ubuntu 24.04.3 LTS", "6.8.0-79-generic"),
-        (
-            "Flatcar Container Linux by Kinvolk 4230.2.3 (Oklo)",
-            "6.6.100-flatcar",
-        ),
-        (
-            "Rocky Linux 9.6 (Blue Onyx)",
-            "5.14.0-570.32.1.el9_6.x86_64",
-        ),
+        ("Flatcar Container Linux by Kinvolk 4230.2.3 (Oklo)", "6.6.100-flatcar"),
+        ("Rocky Linux 9.6 (Blue Onyx)", "5.14.0-570.32.1.el9_6.x86_64"),
     ]);
     let resources = || {
         map! { "cpu" => "8", "ephemeral-storage" => "101430960Ki", "memory" => "32864284Ki", "pods" => "110" }

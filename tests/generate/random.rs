@@ -48,22 +48,13 @@ impl Random {
 
     /// Hexadecimal digits.
     pub fn hex(&mut self, digits: usize) -> String {
-        (0..digits)
-            .map(|_| char::from(self.pick(b"0123456789abcdef")))
-            .collect()
+        (0..digits).map(|_| char::from(self.pick(b"0123456789abcdef"))).collect()
     }
 
     /// A random UUID.
     pub fn uuid(&mut self) -> String {
         let variant = char::from(self.pick(b"89ab"));
-        format!(
-            "{}-{}-4{}-{variant}{}-{}",
-            self.hex(8),
-            self.hex(4),
-            self.hex(3),
-            self.hex(3),
-            self.hex(12)
-        )
+        format!("{}-{}-4{}-{variant}{}-{}", self.hex(8), self.hex(4), self.hex(3), self.hex(3), self.hex(12))
     }
 
     /// A point in time in the years 2022 to 2025.

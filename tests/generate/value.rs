@@ -186,13 +186,7 @@ fn write_quoted(out: &mut dyn Write, text: &str) -> io::Result<()> {
 fn write_yaml_text(out: &mut dyn Write, text: &str) -> io::Result<()> {
     const WORDS: &[&str] = &["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let plain = text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
         && !WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
-    if plain {
-        out.write_all(text.as_bytes())
-    } else {
-        write_quoted(out, text)
-    }
+    if plain { out.write_all(text.as_bytes()) } else { write_quoted(out, text) }
 }

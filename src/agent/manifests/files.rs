@@ -105,8 +105,7 @@ fn collect(directory: &Path, place: &Place, depth: usize, files: &mut Vec<Manife
         return Err(ManifestError::Read { path: directory.to_owned(), source });
     }
     for path in entries(directory)? {
-        let metadata =
-            fs::metadata(&path).map_err(|source| ManifestError::Read { path: path.clone(), source })?;
+        let metadata = fs::metadata(&path).map_err(|source| ManifestError::Read { path: path.clone(), source })?;
         if metadata.is_dir() {
             collect(&path, place, depth + 1, files)?;
         } else if metadata.is_file() && is_manifest(&path) {

@@ -204,8 +204,11 @@ pub fn read(
             if secret && (pruned.value.get("data").is_some() || pruned.value.get("stringData").is_some()) {
                 credentials.insert("data");
             }
-            let parsed = Parsed::from_value(pruned.value)
-                .map_err(|nameless| ManifestError::Nameless { path: file.path.clone(), index, kind: nameless.0 })?;
+            let parsed = Parsed::from_value(pruned.value).map_err(|nameless| ManifestError::Nameless {
+                path: file.path.clone(),
+                index,
+                kind: nameless.0,
+            })?;
             loader.add(file, parsed);
             Ok(())
         })?;

@@ -1,0 +1,1 @@
+//! Wrong inputs: each has a message of its own, and nothing is written.

@@ -1,0 +1,1 @@
+//! Golden records of the test installation; `UPDATE_GOLDEN=1` writes them anew.

@@ -1,0 +1,1 @@
+//! The manifest source: layouts, formats, duplicates, what counts and what does not.

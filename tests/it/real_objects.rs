@@ -1,0 +1,1 @@
+//! Real objects of KKP, where the folder with them is present.

@@ -1,0 +1,166 @@
+//! What the tests share: a directory of their own, the program, and its output.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The test installation.
+pub fn installation() -> PathBuf {
+    root().join("testdata/installation")
+}
+
+/// A directory for one test, with a state directory in it.
+pub struct Desk {
+    directory: TempDir,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Printed {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Desk {
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Writes a file, with the folders above it.
+    pub fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, contents).unwrap();
+        path
+    }
+
+    /// The program, in this directory and with this state, in an environment of its own.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubermatic-telemetry"));
+        command
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("HOME", self.directory.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("KUBERMATIC_TELEMETRY_STATE", self.state());
+        command
+    }
+
+    /// Runs the program.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Printed {
+        Printed::of(self.command().args(arguments).stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// Runs the program with something on stdin.
+    pub fn run_with_input<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>, input: &[u8]) -> Printed {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // The program may well stop reading early.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        Printed::of(child.wait_with_output().unwrap())
+    }
+
+    /// Runs a line of the command line; arguments are separated by spaces.
+    pub fn line(&self, line: &str) -> Printed {
+        self.run(line.split_whitespace())
+    }
+
+    /// Collects the test installation.
+    pub fn collect(&self) -> Printed {
+        self.run([OsStr::new("collect"), OsStr::new("--manifests"), installation().as_os_str()]).ok()
+    }
+
+    /// Everything in a directory below this one: relative paths, sorted.
+    pub fn tree(&self, name: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        walk(&self.path(name), &mut found);
+        let base = self.path(name);
+        let mut names: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(&base).unwrap().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Every file below a directory.
+pub fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// Copies a directory.
+pub fn copy_tree(from: &Path, to: &Path) {
+    let mut files = Vec::new();
+    walk(from, &mut files);
+    for file in files {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(&file, target).unwrap();
+    }
+}
+
+impl Printed {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Insists on success.
+    pub fn ok(self) -> Self {
+        self.code(0)
+    }
+
+    /// Insists on an exit code.
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Insists on a text on stderr.
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "`{text}` is not in stderr: {}", self.stderr);
+        self
+    }
+
+    /// Reads stdout as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// Runs another program and insists on its success.
+pub fn tool(directory: &Path, program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program).args(arguments).current_dir(directory).output();
+    let output = output.unwrap_or_else(|error| panic!("{program} can't be run: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
