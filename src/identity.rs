@@ -235,6 +235,7 @@ fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests break files as accidents do")]
 mod tests {
     use super::*;
     use crate::clock::System;

@@ -7,6 +7,11 @@ use super::{Gap, Inventory};
 use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer};
 use crate::record::problem::{self, Category, Problem, Step};
 
+/// Objects that are not being deleted.
+pub(super) fn living<T>(objects: &[Object<T>]) -> impl Iterator<Item = &Object<T>> {
+    objects.iter().filter(|object| !object.deleting)
+}
+
 /// A collection in progress.
 pub(super) struct Collection<'a> {
     pub names: &'a Pseudonymizer,
@@ -36,26 +41,26 @@ impl<'a> Collection<'a> {
     }
 
     /// Makes a row of each object, leaving out what is malformed or there twice, with a problem for each.
-    pub fn rows<T, R>(
+    pub fn rows<'o, T: 'o, R>(
         &mut self,
         step: Step,
         kind: NameType,
-        objects: &[Object<T>],
+        objects: impl IntoIterator<Item = &'o Object<T>>,
         row: impl FnMut(&mut Self, &Object<T>, &T, Pseudonym) -> R,
     ) -> Vec<R> {
         self.rows_named(step, objects, |names, object| names.of(kind, &object.name), row)
     }
 
     /// The same with pseudonyms of the caller's making.
-    pub fn rows_named<T, R>(
+    pub fn rows_named<'o, T: 'o, R>(
         &mut self,
         step: Step,
-        objects: &[Object<T>],
+        objects: impl IntoIterator<Item = &'o Object<T>>,
         pseudonym: impl Fn(&Pseudonymizer, &Object<T>) -> Pseudonym,
         mut row: impl FnMut(&mut Self, &Object<T>, &T, Pseudonym) -> R,
     ) -> Vec<R> {
         let mut seen = BTreeSet::new();
-        let mut rows = Vec::with_capacity(objects.len());
+        let mut rows = Vec::new();
         for object in objects {
             let uuid = pseudonym(self.names, object);
             if !seen.insert(uuid) {

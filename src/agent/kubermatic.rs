@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::collect::Collection;
+use super::collect::{Collection, living};
 use super::objects::{self, Object};
 use super::{Inventory, providers};
 use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer, Scope};
@@ -38,9 +38,9 @@ pub fn collect(inventory: &Inventory, names: &Pseudonymizer, time: String) -> Re
     let seeds = seeds(inventory, &configuration, &mut collection);
     let clusters = clusters(inventory, &configuration, &mut collection);
     let projects = living(&inventory.master.projects);
-    let projects = collection.rows(Step::Projects, NameType::Project, &projects, |_, _, _, uuid| Project { uuid });
+    let projects = collection.rows(Step::Projects, NameType::Project, projects, |_, _, _, uuid| Project { uuid });
     let users = living(&inventory.master.users);
-    let users = collection.rows(Step::Users, NameType::User, &users, |_, object, fields, uuid| User {
+    let users = collection.rows(Step::Users, NameType::User, users, |_, object, fields, uuid| User {
         uuid,
         is_admin: fields.spec.admin.unwrap_or(false),
         is_service_account: is_service_account(object, fields),
@@ -49,7 +49,7 @@ pub fn collect(inventory: &Inventory, names: &Pseudonymizer, time: String) -> Re
         collection.problem(Step::Users, Category::NotProvided, None);
     }
     let ssh_keys = living(&inventory.master.ssh_keys);
-    let ssh_keys = collection.rows(Step::SshKeys, NameType::SshKey, &ssh_keys, ssh_key);
+    let ssh_keys = collection.rows(Step::SshKeys, NameType::SshKey, ssh_keys, ssh_key);
     let machine_deployments = machine_deployments(inventory, &mut collection);
     let problems = collection.into_problems();
     Record {
@@ -68,11 +68,6 @@ pub fn collect(inventory: &Inventory, names: &Pseudonymizer, time: String) -> Re
         ssh_keys,
         machine_deployments,
     }
-}
-
-/// Objects that are not being deleted.
-fn living<T: Clone>(objects: &[Object<T>]) -> Vec<Object<T>> {
-    objects.iter().filter(|object| !object.deleting).cloned().collect()
 }
 
 /// What the configuration says.
@@ -178,11 +173,11 @@ fn clusters(inventory: &Inventory, configuration: &Installed, collection: &mut C
     for (seed, object) in all.clone() {
         owners.entry(object.name.as_str()).or_insert(seed.as_str());
     }
-    let objects: Vec<_> = all.map(|(_, object)| object.clone()).collect();
-    collection.rows(Step::Clusters, NameType::Cluster, &objects, |collection, object, fields, uuid| {
+    let objects = all.map(|(_, object)| object);
+    collection.rows(Step::Clusters, NameType::Cluster, objects, |collection, object, fields, uuid| {
         let seed = owners.get(object.name.as_str()).copied().unwrap_or_default();
         let default = strategies.get(seed).copied().unwrap_or(&configuration.expose_strategy);
-        cluster(collection, object, fields, Place { uuid, seed, strategy: default })
+        cluster(collection, object, fields, &Place { uuid, seed, strategy: default })
     })
 }
 
@@ -197,7 +192,7 @@ fn cluster(
     collection: &mut Collection<'_>,
     object: &Object<objects::Cluster>,
     fields: &objects::Cluster,
-    place: Place<'_>,
+    place: &Place<'_>,
 ) -> Cluster {
     let (spec, uuid) = (&fields.spec, place.uuid);
     let project_uuid = object.project.as_deref().map(|project| collection.names.of(NameType::Project, project));
@@ -315,7 +310,7 @@ fn machine_deployments(inventory: &Inventory, collection: &mut Collection<'_>) -
             names.scoped(NameType::MachineDeployment, scope, &object.name)
         };
         let living = living(&found.machine_deployments);
-        rows.extend(collection.rows_named(Step::MachineDeployments, &living, pseudonym, |_, _, fields, uuid| {
+        rows.extend(collection.rows_named(Step::MachineDeployments, living, pseudonym, |_, _, fields, uuid| {
             machine_deployment(fields, uuid, cluster_uuid)
         }));
     }

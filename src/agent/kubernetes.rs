@@ -1,6 +1,6 @@
 //! The collector of `kubernetes` records: a pure function from an inventory to a record.
 
-use super::collect::Collection;
+use super::collect::{Collection, living};
 use super::kubermatic::{seeds_of_clusters, version};
 use super::objects::{self, Object};
 use super::{Inventory, providers};
@@ -44,14 +44,13 @@ fn cluster_nodes(
     seed: &str,
     cluster: &str,
 ) -> Vec<Node> {
-    let living: Vec<_> = nodes.iter().filter(|node| !node.deleting).cloned().collect();
     let pseudonym = |names: &Pseudonymizer, object: &Object<objects::Node>| {
         names.scoped(NameType::Node, Scope { seed, cluster, namespace: "" }, &object.name)
     };
     let filled = |kind, name: &str| (!name.is_empty()).then(|| collection.names.of(kind, name));
     let (seed_uuid, cluster_uuid) = (filled(NameType::Seed, seed), filled(NameType::Cluster, cluster));
-    collection.rows_named(Step::Nodes, &living, pseudonym, |collection, _, fields, id| {
-        node(collection, fields, Place { id, seed_uuid, cluster_uuid })
+    collection.rows_named(Step::Nodes, living(nodes), pseudonym, |collection, _, fields, id| {
+        node(collection, fields, &Place { id, seed_uuid, cluster_uuid })
     })
 }
 
@@ -62,7 +61,7 @@ struct Place {
     cluster_uuid: Option<Pseudonym>,
 }
 
-fn node(collection: &mut Collection<'_>, fields: &objects::Node, place: Place) -> Node {
+fn node(collection: &mut Collection<'_>, fields: &objects::Node, place: &Place) -> Node {
     let info = fields.status.as_ref().and_then(|status| status.node_info.clone());
     if info.is_none() {
         collection.problem(Step::Nodes, Category::Malformed, Some(place.id));

@@ -193,7 +193,7 @@ impl<R: Read + Seek> Outer<'_, R> {
                 _ => VerifyError::Header { entry: place(), what: "its checksum does not match" },
             });
         }
-        parse_outer(&block, place()).map(Some)
+        parse_outer(&block, &place()).map(Some)
     }
 
     fn block(&mut self) -> Result<Option<[u8; BLOCK]>, VerifyError> {
@@ -262,10 +262,10 @@ impl<R: Read + Seek> Outer<'_, R> {
 }
 
 /// Reads what counts of a header of the outer tar: owner, mode and time do not.
-fn parse_outer(block: &[u8; BLOCK], place: String) -> Result<OuterEntry, VerifyError> {
+fn parse_outer(block: &[u8; BLOCK], place: &str) -> Result<OuterEntry, VerifyError> {
     let wrong = |entry: &str, what| Err(VerifyError::Header { entry: entry.to_owned(), what });
     let name = text(&block[..100]).map(|name| name.strip_prefix("./").unwrap_or(name).escape_debug().to_string());
-    let Some(name) = name else { return wrong(&place, "its name is not text") };
+    let Some(name) = name else { return wrong(place, "its name is not text") };
     match block[156] {
         b'0' | b'5' => {}
         b'x' | b'g' | b'L' | b'K' => return Err(VerifyError::Repacked("it has tar extension headers")),

@@ -19,8 +19,8 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn new(global: Global) -> Result<Self, Failure> {
-        Ok(Self { global, environment: System })
+    pub fn new(global: Global) -> Self {
+        Self { global, environment: System }
     }
 
     /// The state directory.

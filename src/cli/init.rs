@@ -82,11 +82,12 @@ fn store_owner(store: &Path) -> Option<Uuid> {
 fn free_name(path: &Path, suffix: &str) -> PathBuf {
     let named = |number: usize| {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(format!("-{suffix}"));
-        if number > 0 {
-            name.push(format!("-{number}"));
-        }
+        name.push(if number == 0 { format!("-{suffix}") } else { format!("-{suffix}-{number}") });
         path.with_file_name(name)
     };
-    (0..).map(named).find(|candidate| !candidate.exists()).unwrap_or_else(|| named(0))
+    let mut number = 0;
+    while named(number).exists() {
+        number += 1;
+    }
+    named(number)
 }

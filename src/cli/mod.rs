@@ -143,7 +143,7 @@ impl Verb {
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Done {
-    let context = Context::new(cli.global)?;
+    let context = Context::new(cli.global);
     match cli.verb {
         Verb::Init(args) => init::run(&args, &context, output),
         #[cfg(feature = "agent")]

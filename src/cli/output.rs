@@ -33,6 +33,7 @@ impl Output {
         self.quiet
     }
 
+    #[expect(clippy::unused_self, reason = "what prints has an Output in hand")]
     /// Prints data. A reader that has gone away is none of this program's business.
     pub fn data(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
@@ -69,6 +70,7 @@ impl Output {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "what prints has an Output in hand")]
     /// Tells of a failure: error, blank line, hint.
     pub fn failure(&self, failure: &Failure) {
         eprintln!("error: {}", failure.message());
@@ -142,7 +144,7 @@ pub fn bytes(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -185,16 +185,16 @@ impl Ingest<'_> {
         let highest = seen.iter().map(|(sequence, _)| *sequence).max().unwrap_or(manifest.sequence);
         let at = |sequence: u64| seen.iter().filter(move |(other, _)| *other == sequence);
         let previous = manifest.previous.map(|digest| digest.0.to_string());
-        let chain = if at(manifest.sequence).count() > 1 {
-            Chain::Fork
-        } else if manifest.sequence == 1 && previous.is_none() {
-            Chain::Ok
-        } else if previous.is_some_and(|previous| at(manifest.sequence - 1).any(|(_, digest)| *digest == previous)) {
-            Chain::Ok
-        } else if manifest.sequence > 1 && at(manifest.sequence - 1).next().is_some() {
-            Chain::Fork
-        } else {
-            Chain::Gap
+        let before = || at(manifest.sequence - 1);
+        let follows = match &previous {
+            None => manifest.sequence == 1,
+            Some(previous) => before().any(|(_, digest)| digest == previous),
+        };
+        let forked = at(manifest.sequence).count() > 1 || !follows && before().next().is_some();
+        let chain = match (forked, follows) {
+            (true, _) => Chain::Fork,
+            (false, true) => Chain::Ok,
+            (false, false) => Chain::Gap,
         };
         Ok((chain, highest))
     }
@@ -228,7 +228,7 @@ pub fn accept<R: Read + Seek>(
     let bundle_name = format!("{prefix}/bundles/{manifest_sha256}.tar");
     if !ingest.archive.has(&bundle_name)? {
         let mut reader = verified.into_reader();
-        reader.rewind().map_err(|error| ArchiveError::Bundle(error))?;
+        reader.rewind().map_err(ArchiveError::Bundle)?;
         ingest.archive.store(&bundle_name, &mut reader)?;
     }
     let records = manifest.records.iter().map(|record| ingest.enter(&manifest, manifest_sha256, record));

@@ -232,7 +232,7 @@ mod tests {
         assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEI"), "PKCS#8 v1, 48 bytes");
         assert_eq!(SigningKey::from_pem(&pem).unwrap().public(), key.public());
         let public = key.public();
-        assert_eq!(PublicKey::all_from_pem(&public.to_pem()).unwrap(), [public.clone()]);
+        assert_eq!(PublicKey::all_from_pem(&public.to_pem()).unwrap(), std::slice::from_ref(&public));
         let two =
             format!("# first\n{}\n# second\n{}", public.to_pem(), SigningKey::from_seed(&[8; 32]).public().to_pem());
         assert_eq!(PublicKey::all_from_pem(&two).unwrap().len(), 2);

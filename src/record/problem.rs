@@ -109,7 +109,8 @@ impl super::catalogue::Catalogued for Problem {
 }
 
 /// Sorts problems by their canonical bytes and drops repeats, as `docs/bundle-format.md` asks of sets.
-pub(crate) fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+#[must_use]
+pub fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by_cached_key(|problem| serde_json::to_string(problem).unwrap_or_default());
     problems.dedup();
     problems

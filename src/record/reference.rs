@@ -103,7 +103,7 @@ fn kubermatic(record: &Value) -> Value {
             "clusters" => insert_rows(&mut result, theirs, rows(value, cluster)),
             "users" => insert_rows(&mut result, theirs, rows(value, |user| renamed(user, USER))),
             "projects" => {
-                insert_rows(&mut result, theirs, rows(value, |project| renamed(project, &[("uuid", "uuid")])))
+                insert_rows(&mut result, theirs, rows(value, |project| renamed(project, &[("uuid", "uuid")])));
             }
             "ssh_keys" => insert_rows(&mut result, theirs, rows(value, ssh_key)),
             _ => drop(result.insert((*theirs).into(), text(value))),

@@ -64,7 +64,7 @@ pub fn select(store: &LockedStore, selection: &Selection) -> Result<Vec<StoredRe
         match store.load(&record) {
             Ok(_) => sound.push(record),
             Err(StoreError::Damaged { .. }) => {
-                store.quarantine(&record, "its digest is not the one it was stored with")?
+                store.quarantine(&record, "its digest is not the one it was stored with")?;
             }
             Err(error) => return Err(error),
         }

@@ -413,6 +413,7 @@ fn parse_name(name: &str) -> Option<StoredRecord> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests break files as accidents do")]
 mod tests {
     use super::*;
     use crate::clock::System;

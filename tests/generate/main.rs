@@ -11,6 +11,7 @@
 //! of the clusters and users change, and every fourth change of one replaces it by a new one.
 //!
 //! It never writes credentials, and never into a directory that is not empty. It uses the standard library only.
+#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, reason = "a tool of its own")]
 
 mod objects;
 mod random;

@@ -20,7 +20,7 @@ fn a_bundle_goes_out_and_its_receipt_comes_back() {
     desk.line("inspect bundle.tar --extract records").ok();
     let extracted: Vec<_> =
         desk.tree("records").iter().map(|name| fs::read_to_string(desk.path("records").join(name)).unwrap()).collect();
-    assert_eq!(preview.stdout, extracted.iter().map(|record| format!("{record}\n")).collect::<String>());
+    assert_eq!(preview.stdout, extracted.join("\n") + "\n");
 
     let client = desk.line("keys show --json").ok().json()["client"].as_str().unwrap().to_owned();
     desk.line(&format!("keys trust client.pub.pem --client {client} --keyring keyring")).ok();

@@ -1,1 +1,191 @@
 //! Properties of the formats: canonical JSON, deltas, bundles.
+
+use std::io::{Cursor, Seek as _};
+
+use kubermatic_telemetry::bundle::manifest::Seconds;
+use kubermatic_telemetry::bundle::pack::{self, Header, Item};
+use kubermatic_telemetry::bundle::{Limits, delta, verify};
+use kubermatic_telemetry::keys::SigningKey;
+use kubermatic_telemetry::keys::keyring::Keyring;
+use kubermatic_telemetry::record::canonical::{self, Bounds, Form};
+use kubermatic_telemetry::record::document::Document;
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Any JSON value that canonical JSON can carry; rows with keys turn up often.
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-9_007_199_254_740_991_i64..=9_007_199_254_740_991).prop_map(Value::from),
+        any::<f64>()
+            .prop_filter("carried exactly", |number| number.is_finite() && number.abs() < 9e15)
+            .prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((text(), inner.clone()), 0..6).prop_map(object),
+            rows(inner),
+        ]
+    })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-e]{0,3}", any::<String>(), "[\u{e000}-\u{f8ff}😀-😂\"\\\\\u{0}-\u{1f}]{0,4}"]
+}
+
+fn object(members: Vec<(String, Value)>) -> Value {
+    Value::Object(members.into_iter().collect::<Map<_, _>>())
+}
+
+/// Lists of rows, keyed by `uuid`, by `id`, by both, or nearly.
+fn rows(inner: impl Strategy<Value = Value> + Clone + 'static) -> impl Strategy<Value = Value> {
+    let row = (prop::option::of("[a-h\"]{1,2}"), prop::option::of("[a-h\n]{1,2}"), inner);
+    prop::collection::vec(row, 0..8).prop_map(|rows| {
+        let row = |(uuid, id, more): (Option<String>, Option<String>, Value)| {
+            let keys = [("uuid", uuid.map(Value::from)), ("id", id.map(Value::from)), ("v", Some(more))];
+            object(keys.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
+        };
+        Value::Array(rows.into_iter().map(row).collect())
+    })
+}
+
+/// The top level of a record.
+fn members() -> impl Strategy<Value = Value> {
+    prop::collection::vec((prop_oneof!["[a-d]", text()], value()), 0..6).prop_map(object)
+}
+
+fn canonical(value: &Value) -> Vec<u8> {
+    let text = serde_json::to_vec(value).unwrap();
+    canonical::canonicalize(&text, Form::Record, &Bounds::default()).unwrap()
+}
+
+fn document(value: &Value) -> Document {
+    Document::parse(canonical(value), &Bounds::default()).unwrap()
+}
+
+fn record(index: usize, rest: &Value) -> Value {
+    let mut record = rest.as_object().cloned().unwrap_or_default();
+    record.insert("kind".into(), ["a", "b"][index % 2].into());
+    record.insert("version".into(), "v1".into());
+    record.insert("time".into(), format!("2026-01-{:02}T00:00:00Z", index + 1).into());
+    record.remove("complete");
+    Value::Object(record)
+}
+
+fn header() -> Header {
+    Header {
+        bundle: "019a9d00-0000-7000-8000-0000000000ff".parse().unwrap(),
+        client: Uuid::from_u128(1),
+        store: Uuid::from_u128(2),
+        sequence: 1,
+        previous: None,
+        rotation: Vec::new(),
+        replaces: None,
+        created: Seconds::try_from("2026-02-01T00:00:00Z".to_owned()).unwrap(),
+        producer: "test/1".into(),
+        note: None,
+        withheld: Vec::new(),
+        dropped: 0,
+        discarded: 0,
+    }
+}
+
+fn id(index: usize) -> Uuid {
+    format!("019a9d00-0000-7000-8000-{index:012}").parse().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn canonical_bytes_are_canonical_and_stand_for_the_same_value(value in value()) {
+        let bytes = canonical(&value);
+        prop_assert_eq!(&canonical::canonicalize(&bytes, Form::Record, &Bounds::default()).unwrap(), &bytes);
+        prop_assert!(canonical::check(&bytes, Form::Record, &Bounds::default()).is_ok());
+        let plain = canonical::canonicalize(&bytes, Form::Plain, &Bounds::default()).unwrap();
+        prop_assert_eq!(&plain, &bytes, "a record is canonical JSON too");
+    }
+
+    #[test]
+    fn checking_accepts_exactly_what_canonicalizing_leaves_alone(bytes in prop::collection::vec(
+        prop_oneof![Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b'"'), Just(b':'), Just(b','), Just(b'1'),
+            Just(b'0'), Just(b'-'), Just(b'.'), Just(b'e'), Just(b'a'), Just(b'\\'), Just(b'u'), Just(b' ')], 0..12)) {
+        let unchanged = canonical::canonicalize(&bytes, Form::Record, &Bounds::default()).is_ok_and(|it| it == bytes);
+        prop_assert_eq!(canonical::check(&bytes, Form::Record, &Bounds::default()).is_ok(), unchanged);
+    }
+
+    #[test]
+    fn the_order_of_members_and_rows_does_not_matter(value in value()) {
+        fn reversed(value: &Value) -> Value {
+            match value {
+                Value::Array(items) => {
+                    let keyed = items.iter().all(|item| item["uuid"].is_string());
+                    let items: Vec<_> = items.iter().map(reversed).collect();
+                    let distinct: std::collections::BTreeSet<_> = items.iter().map(|it| it["uuid"].to_string()).collect();
+                    let turn = keyed && distinct.len() == items.len();
+                    Value::Array(if turn { items.into_iter().rev().collect() } else { items })
+                }
+                Value::Object(members) => object(members.iter().map(|(k, v)| (k.clone(), reversed(v))).collect()),
+                other => other.clone(),
+            }
+        }
+        prop_assert_eq!(canonical(&reversed(&value)), canonical(&value));
+    }
+
+    #[test]
+    fn a_delta_leads_from_any_record_to_any_other(base in members(), target in members()) {
+        let (base, target) = (document(&base), document(&target));
+        let delta = delta::encode(&base, &target);
+        prop_assert!(canonical::check(&delta, Form::Plain, &Bounds::default()).is_ok());
+        let result = delta::apply(&base, &delta, &Bounds::default(), target.bytes().len() as u64);
+        let result = result.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(format!("{result:?}"), format!("{target:?}"));
+    }
+
+    #[test]
+    fn any_bytes_as_a_delta_are_applied_or_refused_but_never_harmful(base in members(), delta in members()) {
+        let base = document(&base);
+        if let Ok(result) = delta::apply(&base, &canonical(&delta), &Bounds::default(), 1 << 16) {
+            let again = Document::parse(result.bytes().to_vec(), &Bounds::default());
+            prop_assert_eq!(format!("{:?}", again.unwrap()), format!("{result:?}"));
+        }
+    }
+
+    #[test]
+    fn any_records_come_back_from_a_bundle_byte_for_byte(contents in prop::collection::vec(members(), 1..8)) {
+        let records: Vec<_> =
+            contents.iter().enumerate().map(|(index, rest)| document(&record(index, rest))).collect();
+        let items = records.iter().enumerate().map(|(index, record)| Item {
+            id: id(index),
+            envelope: record.envelope().unwrap(),
+        });
+        let load = |wanted: Uuid| {
+            let index = (0..records.len()).find(|index| id(*index) == wanted).unwrap();
+            Ok::<_, std::convert::Infallible>(records[index].bytes().to_vec())
+        };
+        let key = SigningKey::from_seed(&[5; 32]);
+        let mut payload = Cursor::new(Vec::new());
+        let packed = pack::pack(
+            header(), items.collect(), load, &key, &Limits::default(), &mut payload, &mut |_, _| {});
+        // Tiny random records can compress better than the limit on the ratio allows, which packing refuses.
+        let Ok(packed) = packed else { return Ok(()) };
+        let mut bundle = Cursor::new(Vec::new());
+        payload.rewind().unwrap();
+        packed.write_to(&mut bundle, &mut payload).unwrap();
+        let keyring = Keyring::of_keys(vec![key.public()]);
+        let mut verified = verify::verify(bundle, &keyring, &Limits::default(), &mut |_, _| {})
+            .map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let mut found = std::collections::BTreeMap::new();
+        verified.for_each_record(|entry, document| {
+            found.insert(entry.id, document.bytes().to_vec());
+            Ok::<_, ()>(())
+        }).unwrap();
+        for (index, record) in records.iter().enumerate() {
+            prop_assert_eq!(found.get(&id(index)).map(Vec::as_slice), Some(record.bytes()));
+        }
+    }
+}
