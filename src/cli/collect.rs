@@ -176,6 +176,11 @@ pub fn put_collected(
 }
 
 fn put(document: &Document, store: &LockedStore, context: &Context, output: &Output) -> Result<StoredRecord, Failure> {
+    let (size, most) = (document.bytes().len() as u64, Limits::default().record_bytes);
+    if size > most {
+        return Err(Failure::new(format!("the record has {size} bytes, more than the {most} that a bundle can carry"))
+            .hint("collect the kinds one by one, or leave the machine deployments of user clusters out"));
+    }
     let record = store.put(document.envelope()?, document.bytes(), context.environment())?;
     output.note(&format!("collected {}: {}", record.envelope.kind, summary(document)));
     Ok(record)

@@ -49,10 +49,8 @@ fn the_published_vectors_verify_and_give_their_records() {
         assert!(each.is_ok());
         let text = fs::read(vector(&format!("{name}.records.json"))).unwrap();
         let expected: Vec<Value> = serde_json::from_slice(&text).unwrap();
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|record| canonical::to_canonical(record, Form::Record).unwrap())
-            .collect();
+        let expected: Vec<_> =
+            expected.iter().map(|record| canonical::to_canonical(record, Form::Record).unwrap()).collect();
         assert_eq!(records, expected, "{name}");
         let bytes = fs::read(vector(&format!("{name}.tar"))).unwrap();
         assert_eq!(check(&bytes, &Keyring::default()).unwrap(), Trust::Unknown);
@@ -195,10 +193,10 @@ struct Forge {
     outer: fn(Vec<u8>) -> Vec<u8>,
 }
 
-const RECORD: &str = r#"{"complete":true,"kind":"a","rows":[{"uuid":"1"}],"time":"2026-01-01T00:00:00Z","version":"v1"}"#;
+const RECORD: &str =
+    r#"{"complete":true,"kind":"a","rows":[{"uuid":"1"}],"time":"2026-01-01T00:00:00Z","version":"v1"}"#;
 const NEXT: &str = r#"{"complete":true,"kind":"a","rows":[{"uuid":"2"}],"time":"2026-01-02T00:00:00Z","version":"v1"}"#;
-const DELTA: &str =
-    r#"{"rows":{"rows":{"delete":["1"],"put":[{"uuid":"2"}]}},"set":{"time":"2026-01-02T00:00:00Z"}}"#;
+const DELTA: &str = r#"{"rows":{"rows":{"delete":["1"],"put":[{"uuid":"2"}]}},"set":{"time":"2026-01-02T00:00:00Z"}}"#;
 
 fn forging_key() -> SigningKey {
     SigningKey::from_seed(&[9; 32])
@@ -379,9 +377,7 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
             with("/payload", json!({"name": "records.tar.gz", "sha256": "0".repeat(64)}))
         }),
         ("records out of order", "manifestInvalid", with("/records/0/time", json!("2026-02-01T00:00:00Z"))),
-        ("an id twice", "manifestInvalid", {
-            with("/records/1/id", json!("019a9d00-0000-7000-8000-000000000001"))
-        }),
+        ("an id twice", "manifestInvalid", { with("/records/1/id", json!("019a9d00-0000-7000-8000-000000000001")) }),
         ("a bad kind", "manifestInvalid", with("/records/0/kind", json!("../a"))),
         ("a record that is too large", "limitExceeded", with("/records/0/size", json!(33_554_433))),
         ("records that are too large together", "limitExceeded", {
@@ -433,79 +429,143 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
         ("a link target", "entryHeader", inner(|bytes| patched(bytes, 0, 157, b"x"))),
         ("GNU's magic", "entryHeader", inner(|bytes| patched(bytes, 0, 257, b"ustar  \0"))),
         ("a prefix", "entryHeader", inner(|bytes| patched(bytes, 0, 345, b"p"))),
-        ("a wrong checksum", "entryHeader", inner(|mut bytes| {
-            bytes[148] = b'7';
-            bytes
-        })),
-        ("padding that is not zero", "entryHeader", inner(|mut bytes| {
-            bytes[512 + RECORD.len()] = 1;
-            bytes
-        })),
-        ("no end marker", "truncated", inner(|mut bytes| {
-            bytes.truncate(bytes.len() - 1024);
-            bytes
-        })),
-        ("half an end marker", "truncated", inner(|mut bytes| {
-            bytes.truncate(bytes.len() - 512);
-            bytes
-        })),
-        ("a second tar behind the first", "trailingBytes", inner(|mut bytes| {
-            bytes.extend(header("x", 0, b'0'));
-            bytes
-        })),
-        ("half a block behind the end", "trailingBytes", inner(|mut bytes| {
-            bytes.push(0);
-            bytes
-        })),
-        ("a tar that expands too much", "limitExceeded", inner(|mut bytes| {
-            bytes.resize(1 << 24, 0);
-            bytes
-        })),
-        ("a cut gzip stream", "gzipDamaged", payload(|mut bytes| {
-            bytes.truncate(bytes.len() - 4);
-            bytes
-        })),
-        ("a wrong gzip checksum", "gzipDamaged", payload(|mut bytes| {
-            let crc = bytes.len() - 8;
-            bytes[crc] ^= 1;
-            bytes
-        })),
-        ("a wrong gzip length", "gzipDamaged", payload(|mut bytes| {
-            let length = bytes.len() - 4;
-            bytes[length] ^= 1;
-            bytes
-        })),
+        (
+            "a wrong checksum",
+            "entryHeader",
+            inner(|mut bytes| {
+                bytes[148] = b'7';
+                bytes
+            }),
+        ),
+        (
+            "padding that is not zero",
+            "entryHeader",
+            inner(|mut bytes| {
+                bytes[512 + RECORD.len()] = 1;
+                bytes
+            }),
+        ),
+        (
+            "no end marker",
+            "truncated",
+            inner(|mut bytes| {
+                bytes.truncate(bytes.len() - 1024);
+                bytes
+            }),
+        ),
+        (
+            "half an end marker",
+            "truncated",
+            inner(|mut bytes| {
+                bytes.truncate(bytes.len() - 512);
+                bytes
+            }),
+        ),
+        (
+            "a second tar behind the first",
+            "trailingBytes",
+            inner(|mut bytes| {
+                bytes.extend(header("x", 0, b'0'));
+                bytes
+            }),
+        ),
+        (
+            "half a block behind the end",
+            "trailingBytes",
+            inner(|mut bytes| {
+                bytes.push(0);
+                bytes
+            }),
+        ),
+        (
+            "a tar that expands too much",
+            "limitExceeded",
+            inner(|mut bytes| {
+                bytes.resize(1 << 24, 0);
+                bytes
+            }),
+        ),
+        (
+            "a cut gzip stream",
+            "gzipDamaged",
+            payload(|mut bytes| {
+                bytes.truncate(bytes.len() - 4);
+                bytes
+            }),
+        ),
+        (
+            "a wrong gzip checksum",
+            "gzipDamaged",
+            payload(|mut bytes| {
+                let crc = bytes.len() - 8;
+                bytes[crc] ^= 1;
+                bytes
+            }),
+        ),
+        (
+            "a wrong gzip length",
+            "gzipDamaged",
+            payload(|mut bytes| {
+                let length = bytes.len() - 4;
+                bytes[length] ^= 1;
+                bytes
+            }),
+        ),
         ("no gzip at all", "gzipDamaged", payload(|_| b"plain".to_vec())),
-        ("a second gzip member", "gzipTrailing", payload(|mut bytes| {
-            bytes.extend(gzip(b""));
-            bytes
-        })),
-        ("something behind the gzip member", "gzipTrailing", payload(|mut bytes| {
-            bytes.push(0);
-            bytes
-        })),
-        ("a gzip header with a time", "gzipHeader", payload(|mut bytes| {
-            bytes[4] = 1;
-            bytes
-        })),
-        ("an entry that is there twice", "entryDuplicate", outer(|mut bytes| {
-            let first = bytes[..512].to_vec();
-            bytes.truncate(bytes.len() - 1024);
-            bytes.extend(patched(first, 0, 124, b"00000000000"));
-            bytes.extend([0; 1024]);
-            bytes
-        })),
-        ("an entry too many", "entryUnexpected", outer(|mut bytes| {
-            bytes.truncate(bytes.len() - 1024);
-            bytes.extend(header("extra", 0, b'0'));
-            bytes.extend([0; 1024]);
-            bytes
-        })),
+        (
+            "a second gzip member",
+            "gzipTrailing",
+            payload(|mut bytes| {
+                bytes.extend(gzip(b""));
+                bytes
+            }),
+        ),
+        (
+            "something behind the gzip member",
+            "gzipTrailing",
+            payload(|mut bytes| {
+                bytes.push(0);
+                bytes
+            }),
+        ),
+        (
+            "a gzip header with a time",
+            "gzipHeader",
+            payload(|mut bytes| {
+                bytes[4] = 1;
+                bytes
+            }),
+        ),
+        (
+            "an entry that is there twice",
+            "entryDuplicate",
+            outer(|mut bytes| {
+                let first = bytes[..512].to_vec();
+                bytes.truncate(bytes.len() - 1024);
+                bytes.extend(patched(first, 0, 124, b"00000000000"));
+                bytes.extend([0; 1024]);
+                bytes
+            }),
+        ),
+        (
+            "an entry too many",
+            "entryUnexpected",
+            outer(|mut bytes| {
+                bytes.truncate(bytes.len() - 1024);
+                bytes.extend(header("extra", 0, b'0'));
+                bytes.extend([0; 1024]);
+                bytes
+            }),
+        ),
         ("an outer link", "entryType", outer(|bytes| patched(bytes, 0, 156, b"2"))),
-        ("something behind the outer end", "trailingBytes", outer(|mut bytes| {
-            bytes.extend([1; 512]);
-            bytes
-        })),
+        (
+            "something behind the outer end",
+            "trailingBytes",
+            outer(|mut bytes| {
+                bytes.extend([1; 512]);
+                bytes
+            }),
+        ),
         ("an outer prefix", "entryHeader", outer(|bytes| patched(bytes, 0, 345, b"p"))),
         ("an outer size that is no number", "entryHeader", outer(|bytes| patched(bytes, 0, 124, b"9999"))),
         ("an outer entry of 1 TiB", "limitExceeded", outer(|bytes| patched(bytes, 0, 124, b"20000000000"))),
