@@ -238,9 +238,9 @@ impl VerifyError {
                 "repair it with: mkdir b && tar -xf FILE -C b && tar --format=ustar -cf bundle.tar -C b manifest.json \
                  manifest.json.sig records.tar.gz (a receipt: receipt.json receipt.json.sig)",
             ),
-            Self::Conflict { .. } => Some(
-                "if the client has a new key, add it to the keyring's <client>.pem after asking them for its key id",
-            ),
+            Self::Conflict { .. } => {
+                Some("if the client has a new key, ask them for its key id, and trust that key as well (`keys trust`)")
+            }
             Self::Limit(_) => Some("if a bundle of this size is meant, raise the limit; `verify --help` lists them"),
             Self::UnknownFormat(_) => Some("a newer version of this program may know it"),
             _ => None,

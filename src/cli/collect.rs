@@ -186,11 +186,11 @@ fn put(document: &Document, store: &LockedStore, context: &Context, output: &Out
     Ok(record)
 }
 
-/// `3 seeds, 19 clusters; incomplete: 12 problems`.
+/// `clusters 19, seeds 3; incomplete: 12 problems`.
 fn summary(document: &Document) -> String {
     let counts: BTreeMap<_, _> = document.counts().into_iter().collect();
     let problems = counts.get("problems").copied().unwrap_or(0);
-    let rows = counts.iter().filter(|(name, _)| *name != "problems").map(|(name, number)| format!("{number} {name}"));
+    let rows = counts.iter().filter(|(name, _)| *name != "problems").map(|(name, number)| format!("{name} {number}"));
     let rows = rows.collect::<Vec<_>>().join(", ");
     if problems == 0 {
         return format!("{rows}; complete");

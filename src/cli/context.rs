@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use kubermatic_telemetry::clock::{Environment, System};
 use kubermatic_telemetry::identity::{Identity, NewIdentity};
+use kubermatic_telemetry::keys::{self, PublicKey};
 use kubermatic_telemetry::setting::{self, Decision};
 use kubermatic_telemetry::store::{LockedStore, Store};
 
 use super::failure::Failure;
+use super::files::public_keys;
 use super::output::Output;
 use super::{Global, Switch};
 
@@ -50,15 +52,22 @@ impl Context {
         Ok(setting::decide(flag, |name| std::env::var(name).ok())?)
     }
 
-    /// The identity, if there is one.
+    /// The identity, if there is one. A store without one means that it was lost, not that there is none yet.
     pub fn identity(&self) -> Result<Option<Identity>, Failure> {
-        Ok(Identity::load(&self.identity_path()?)?)
+        let (path, store) = (self.identity_path()?, self.store_path()?);
+        let identity = Identity::load(&path)?;
+        if identity.is_none() && store.join("store.json").exists() {
+            let (store, path) = (store.display(), path.display());
+            return Err(Failure::new(format!("there is a store in {store}, but its identity is not in {path}"))
+                .hint("restore the identity from a backup; if it is lost, `init --new-client` makes a new client"));
+        }
+        Ok(identity)
     }
 
     /// The identity, which must be there.
     pub fn existing_identity(&self) -> Result<Identity, Failure> {
         let path = self.identity_path()?;
-        Identity::load(&path)?.ok_or_else(|| {
+        self.identity()?.ok_or_else(|| {
             Failure::new(format!("there is no identity in {}", path.display()))
                 .hint("`init` makes one; --state DIR or --identity DIR give another place")
         })
@@ -67,14 +76,7 @@ impl Context {
     /// The identity, made on first use, which is said.
     pub fn identity_or_new(&self, output: &Output) -> Result<Identity, Failure> {
         let path = self.identity_path()?;
-        // A store without its identity means that the identity was lost, not that this is the first use.
-        let store = self.store_path()?;
-        if Identity::load(&path)?.is_none() && store.join("store.json").exists() {
-            let message =
-                format!("there is a store in {}, but its identity is not in {}", store.display(), path.display());
-            return Err(Failure::new(message)
-                .hint("restore the identity from a backup; if it is lost, `init --new-client` makes a new client"));
-        }
+        self.identity()?;
         let (identity, new) = Identity::load_or_create(&path, NewIdentity::default(), &self.environment)?;
         if new {
             output.note(&format!("made the identity of this installation in {}: back it up", path.display()));
@@ -93,6 +95,18 @@ impl Context {
     pub fn locked_store(&self, identity: &Identity) -> Result<LockedStore, Failure> {
         let store = Store::open_or_create(&self.store_path()?, identity.client(), &self.environment)?;
         Ok(store.lock()?)
+    }
+
+    /// The keys whose receipts are believed: those of the release, and the site's.
+    pub fn receipt_keys(&self, given: Option<&Path>) -> Result<Vec<PublicKey>, Failure> {
+        let mut trusted = keys::compiled_in_receipt_keys();
+        let default = self.state().ok().map(|state| state.join("receipt-keys.pem"));
+        match (given, default) {
+            (Some(file), _) => trusted.extend(public_keys(file)?),
+            (None, Some(file)) if file.exists() => trusted.extend(public_keys(&file)?),
+            (None, _) => {}
+        }
+        Ok(trusted)
     }
 
     pub fn environment(&self) -> &dyn Environment {

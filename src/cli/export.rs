@@ -10,7 +10,7 @@ use serde_json::json;
 use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::identity::Identity;
 use kubermatic_telemetry::reporter::{self, Selection};
-use kubermatic_telemetry::store::{Export, LockedStore};
+use kubermatic_telemetry::store::{Export, LockedStore, Store};
 
 use super::Done;
 use super::context::Context;
@@ -92,16 +92,10 @@ fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Id
         collect::put_collected(&installation, Collector::ALL, &identity, &mut store, context, output)?;
         return Ok(Some((identity, store)));
     }
-    let _ = args;
-    let Some(identity) = context.identity()? else {
-        // With a store but no identity this says what is missing.
-        if context.store_path()?.join("store.json").exists() {
-            context.identity_or_new(output)?;
-        }
-        return Ok(None);
-    };
+    let _ = (args, output);
+    let Some(identity) = context.identity()? else { return Ok(None) };
     let store = context.store(&identity)?;
-    Ok(store.map(kubermatic_telemetry::store::Store::lock).transpose()?.map(|store| (identity, store)))
+    Ok(store.map(Store::lock).transpose()?.map(|store| (identity, store)))
 }
 
 fn pack(

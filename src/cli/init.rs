@@ -28,7 +28,8 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let path = context.identity_path()?;
-    let replaces = if args.new_client { move_aside(context, output)? } else { None };
+    // A store whose identity is gone needs --new-client, or its identity back.
+    let replaces = if args.new_client { move_aside(context, output)? } else { context.identity().map(|_| None)? };
     let new = NewIdentity { client: args.client_uuid, replaces };
     let (identity, made) = Identity::load_or_create(&path, new, context.environment())?;
     if made {

@@ -18,7 +18,7 @@ use kubermatic_telemetry::store::durable::{self, Access, Existing, FileError};
 use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
-use super::files::{LimitArgs, TrustArgs, open_bundle, public_keys};
+use super::files::{LimitArgs, TrustArgs, open_bundle};
 use super::output::{Output, bytes, count, escaped};
 
 /// Verifies the file first and says what came of it: trusted, or intact but of an unknown signer. Of a damaged file it
@@ -29,7 +29,7 @@ pub struct Args {
     file: PathBuf,
     #[command(flatten)]
     trust: TrustArgs,
-    /// PEM file of the keys that sign receipts.
+    /// PEM file of the keys that sign receipts [default: receipt-keys.pem in the state directory].
     #[arg(long, value_name = "FILE")]
     receipt_key: Option<PathBuf>,
     /// Write the full records into this directory, one file each.
@@ -86,7 +86,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         if args.extract.is_some() {
             return Err(Failure::usage("--extract is for bundles; a receipt has no records in it"));
         }
-        return inspect_receipt(args, file, &limits, output);
+        return inspect_receipt(args, file, &limits, context, output);
     }
     let keyring = args.trust.load()?;
     let mut progress = output.progress("verifying");
@@ -137,11 +137,12 @@ fn print_bundle(args: &Args, verified: &Verified<File>, own: bool, output: &Outp
     if verified.trust == Trust::Trusted {
         output.line(&format!("{name}: trusted: intact, and signed by a trusted key of its client"))?;
     } else {
-        output.line(&format!("{name}: WARNING: intact, but of an unknown signer: {}", manifest.key))?;
+        let own = if own { ", which is this installation's own; --key or --keyring say whom to trust" } else { "" };
+        output.line(&format!("{name}: WARNING: intact, but of an unknown signer: {}{own}", manifest.key))?;
     }
     let line = |label: &str, text: &str| output.line(&format!("{label:<10} {text}"));
     line("client", &manifest.client.to_string())?;
-    line("key", &format!("{}{}", manifest.key, if own { " (this installation's own)" } else { "" }))?;
+    line("key", manifest.key.as_str())?;
     line("store", &manifest.store.to_string())?;
     line("bundle", &manifest.bundle.to_string())?;
     let previous = manifest.previous.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
@@ -175,7 +176,7 @@ fn print_bundle(args: &Args, verified: &Verified<File>, own: bool, output: &Outp
             record.id
         ))?;
         let counts = record.counts.list(MOST_COUNTS);
-        let counts: Vec<_> = counts.iter().map(|(name, number)| format!("{number} {}", escaped(name))).collect();
+        let counts: Vec<_> = counts.iter().map(|(name, number)| format!("{} {number}", escaped(name))).collect();
         output.line(&format!("    {}", counts.join(", ")))?;
     }
     Ok(())
@@ -209,16 +210,13 @@ fn extract_failure(error: FileError) -> Failure {
     if exists { failure.hint("records are never replaced; choose an empty directory") } else { failure }
 }
 
-fn inspect_receipt(args: &Args, file: File, limits: &Limits, output: &Output) -> Done {
+fn inspect_receipt(args: &Args, file: File, limits: &Limits, context: &Context, output: &Output) -> Done {
     let named = |failure: Failure| failure.context(shown(&args.file));
     let mut text = Vec::new();
     // The container's reader refuses whatever is larger than a bundle may be.
     let most = limits.bundle_bytes.saturating_add(1);
     file.take(most).read_to_end(&mut text).map_err(|error| named(error.into()))?;
-    let mut trusted = kubermatic_telemetry::keys::compiled_in_receipt_keys();
-    if let Some(file) = &args.receipt_key {
-        trusted.extend(public_keys(file)?);
-    }
+    let trusted = context.receipt_keys(args.receipt_key.as_deref())?;
     let opened = receipt::open(&text, &trusted, limits).map_err(|error| named(error.into()))?;
     if output.is_json() {
         let document: Value = serde_json::from_slice(&opened.document)?;

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use kubermatic_telemetry::record::{self, reference};
 use kubermatic_telemetry::reporter::{self, Selection};
+use kubermatic_telemetry::store::Store;
 use uuid::Uuid;
 
 use super::Done;
@@ -83,12 +84,11 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
 fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uuid>, Vec<Shown>), Failure> {
     let identity = context.identity()?;
     let mut shown = Vec::new();
-    if let Some(identity) = &identity
-        && let Some(store) = context.store(identity)?
-    {
-        let store = store.lock()?;
+    let store = identity.as_ref().map(|identity| context.store(identity)).transpose()?.flatten();
+    let store = store.map(Store::lock).transpose()?;
+    if let Some(store) = &store {
         let selection = Selection { only_new: args.new, note: None };
-        for record in reporter::select(&store, &selection)? {
+        for record in reporter::select(store, &selection)? {
             shown.push(Shown { kind: record.envelope.kind.as_str().to_owned(), bytes: store.load(&record)? });
         }
     }
@@ -100,6 +100,9 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
             Some(identity) => identity.pseudonymizer(),
             None => passing_names(context, output)?,
         };
+        if let (Some(store), Some(uid)) = (&store, &installation.inventory.master.installation_uid) {
+            store.check_installation(names.installation(uid))?;
+        }
         let time = context.environment().now_text();
         for document in collect::records(&installation, Collector::ALL, &names, &time)? {
             shown.push(Shown { kind: document.envelope()?.kind.as_str().to_owned(), bytes: document.into_bytes() });

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use kubermatic_telemetry::bundle::Limits;
-use kubermatic_telemetry::keys::{self, PublicKey};
-use kubermatic_telemetry::receipt::{self, Imported, Receipt};
+use kubermatic_telemetry::keys::PublicKey;
+use kubermatic_telemetry::receipt::{self, Chain, Imported, Receipt};
 use kubermatic_telemetry::store::LockedStore;
 use uuid::Uuid;
 
 use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
-use super::files::{public_keys, read_input};
+use super::files::read_input;
 use super::output::{Output, count, escaped};
 
 /// Checks each receipt's signature, signer and client, and lets the records go that it says have arrived. Importing a
@@ -64,15 +64,9 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The keys whose receipts are believed: those of the release, and the site's.
+/// The keys whose receipts are believed, of which there must be one.
 fn trusted_keys(args: &Args, context: &Context) -> Result<Vec<PublicKey>, Failure> {
-    let mut trusted = keys::compiled_in_receipt_keys();
-    let default = context.state().ok().map(|state| state.join("receipt-keys.pem"));
-    match (&args.receipt_key, default) {
-        (Some(file), _) => trusted.extend(public_keys(file)?),
-        (None, Some(file)) if file.exists() => trusted.extend(public_keys(&file)?),
-        (None, _) => {}
-    }
+    let trusted = context.receipt_keys(args.receipt_key.as_deref())?;
     if trusted.is_empty() {
         return Err(Failure::new("no key is trusted to sign receipts, so none can be believed").hint(
             "get Kubermatic's receipt key from a place that you trust, and put its PEM into receipt-keys.pem in the \
@@ -93,6 +87,10 @@ fn import(
     receipt::import(&bytes, store, client, trusted, &limits).map_err(|error| Failure::from(error).context(shown(file)))
 }
 
+/// A chain that is not whole is evidence, never a reason to refuse anything.
+const CHAIN_HINT: &str =
+    "nothing is lost: a bundle may be under way, or this store was restored or copied; see status --history";
+
 fn tell(file: &Path, receipt: &Receipt, imported: &Imported, store: &LockedStore, output: &Output) {
     output.note(&format!(
         "{}: {} acknowledged (bundle {}, sequence {}, received {})",
@@ -108,6 +106,11 @@ fn tell(file: &Path, receipt: &Receipt, imported: &Imported, store: &LockedStore
             &format!("{} rejected and set aside: {}", count(imported.rejected, "record"), escaped(reason)),
             None,
         );
+    }
+    match receipt.chain {
+        Chain::Ok => {}
+        Chain::Gap => output.warning("ingest has not seen the bundle before this one", Some(CHAIN_HINT)),
+        Chain::Fork => output.warning("ingest has seen another bundle in this one's place", Some(CHAIN_HINT)),
     }
     if receipt.store != store.id() {
         output.warning("the receipt is for another store of this client; what matches was acknowledged", None);

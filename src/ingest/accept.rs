@@ -290,5 +290,10 @@ pub fn local_receipt_key(archive: &Archive, environment: &dyn Environment) -> Re
         }
     }
     let text = zeroize::Zeroizing::new(read_file(&path)?.unwrap_or_default());
-    Ok(SigningKey::from_pem(&text)?)
+    let key = SigningKey::from_pem(&text)?;
+    let public = directory.join("receipt-key.pub.pem");
+    if read_file(&public)?.is_none() {
+        durable::write(&public, key.public().to_pem().as_bytes(), Access::Public, Existing::Replace)?;
+    }
+    Ok(key)
 }

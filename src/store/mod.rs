@@ -253,6 +253,19 @@ impl Store {
         &self.description.discarded
     }
 
+    /// Checks that the store is not tied to another installation.
+    ///
+    /// # Errors
+    /// It is.
+    pub fn check_installation(&self, installation: Pseudonym) -> Result<(), StoreError> {
+        let bound = self.description.installation.as_ref();
+        if bound.is_none_or(|bound| *bound == installation.to_string()) {
+            Ok(())
+        } else {
+            Err(StoreError::OtherInstallation { path: self.path.clone() })
+        }
+    }
+
     /// The pending records, by kind, version, time and id. Their contents are not read.
     ///
     /// # Errors
@@ -324,15 +337,12 @@ impl LockedStore {
     /// # Errors
     /// It is tied to another one.
     pub fn bind(&mut self, installation: Pseudonym) -> Result<(), StoreError> {
-        let installation = installation.to_string();
-        match &self.store.description.installation {
-            Some(bound) if *bound == installation => Ok(()),
-            Some(_) => Err(StoreError::OtherInstallation { path: self.path.clone() }),
-            None => {
-                self.store.description.installation = Some(installation);
-                describe(&self.store.path, &self.store.description)
-            }
+        self.check_installation(installation)?;
+        if self.description.installation.is_none() {
+            self.store.description.installation = Some(installation.to_string());
+            describe(&self.store.path, &self.store.description)?;
         }
+        Ok(())
     }
 
     /// Moves a damaged record out of the way.

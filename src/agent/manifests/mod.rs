@@ -66,6 +66,12 @@ pub enum ManifestError {
         /// YAML or JSON.
         format: &'static str,
     },
+    /// A file has nothing in it.
+    #[error("{} is empty", path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file is too large.
     #[error("{} is larger than {limit} bytes", path.display())]
     TooLarge {
@@ -141,6 +147,9 @@ impl ManifestError {
             Self::TooLarge { .. } => Some(
                 "reduce it with docs/reduce.jq, export every kind into a file of its own, or raise --max-file-size",
             ),
+            Self::EmptyFile { .. } => {
+                Some("kubectl writes an empty list where there are no objects; it may have failed: export them again")
+            }
             Self::Expands { .. } => Some("kubectl writes no aliases; export the objects again"),
             Self::Parse { .. } => Some("export the objects again; an interrupted kubectl leaves half a file"),
             Self::Nameless { .. } => Some("kubectl writes every object with its name; export the objects again"),
@@ -229,6 +238,8 @@ struct Loader {
     uids: BTreeSet<String>,
     configuration_files: BTreeSet<PathBuf>,
     kkp_objects: usize,
+    /// Seeds whose nodes were exported, even if the master's own file had them already.
+    seeds_with_nodes: BTreeSet<String>,
     /// Clusters of a flat directory, whose Seed is not known yet.
     flat_clusters: Vec<Object<super::objects::Cluster>>,
 }
@@ -240,6 +251,9 @@ impl Loader {
             Parsed::Other | Parsed::Node(_) | Parsed::MachineDeployment(_) | Parsed::KubeSystem(_) | Parsed::Version(_)
         );
         self.kkp_objects += usize::from(kkp);
+        if let (Place::Seed(name), Parsed::Node(_)) = (&file.place, &parsed) {
+            self.seeds_with_nodes.insert(name.clone());
+        }
         if parsed.uid().is_some_and(|uid| !self.uids.insert(uid.to_owned())) {
             return;
         }
@@ -343,8 +357,8 @@ impl Loader {
                     inventory.gaps.push(missing(Step::Seeds, name));
                     inventory.gaps.push(missing(Step::Nodes, name));
                 }
-                Some(seed) if seed.nodes.is_empty() && !found.flat => inventory.gaps.push(missing(Step::Nodes, name)),
-                Some(_) => {}
+                Some(_) if found.flat || self.seeds_with_nodes.contains(name) => {}
+                Some(_) => inventory.gaps.push(missing(Step::Nodes, name)),
             }
         }
         let own = inventory.master.configurations.first().and_then(|configuration| configuration.uid.clone());

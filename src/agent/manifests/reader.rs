@@ -23,10 +23,10 @@ pub(super) fn read(path: &Path, limit: u64, take: Take<'_>) -> Result<(), Manife
     let state = Rc::new(State::default());
     let limited = Limited { inner: plain, left: limit, state: Rc::clone(&state) };
     let mut reader = BufReader::with_capacity(64 * 1024, limited);
-    let json = begins_like_json(&mut reader);
-    let result = match json {
-        Ok(true) => read_json(path, reader, take),
-        Ok(false) => read_yaml(path, &mut reader, take),
+    let result = match first_character(&mut reader) {
+        Ok(Some(b'{')) => read_json(path, reader, take),
+        Ok(Some(_)) => read_yaml(path, &mut reader, take),
+        Ok(None) => Err(ManifestError::EmptyFile { path: path.to_owned() }),
         Err(error) => Err(failed(error)),
     };
     // What the parser makes of a failing reader says less than the reader's own word.
@@ -39,14 +39,14 @@ pub(super) fn read(path: &Path, limit: u64, take: Take<'_>) -> Result<(), Manife
     }
 }
 
-/// Whether the first character that means anything opens a JSON object or array.
-fn begins_like_json(reader: &mut BufReader<Limited<Box<dyn Read>>>) -> io::Result<bool> {
+/// The first character that means anything; a brace opens JSON.
+fn first_character(reader: &mut BufReader<Limited<Box<dyn Read>>>) -> io::Result<Option<u8>> {
     loop {
         let buffer = reader.fill_buf()?;
         let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         match buffer.get(blank) {
-            Some(byte) => return Ok(*byte == b'{'),
-            None if buffer.is_empty() => return Ok(false),
+            Some(byte) => return Ok(Some(*byte)),
+            None if buffer.is_empty() => return Ok(None),
             None => reader.consume(blank),
         }
     }
