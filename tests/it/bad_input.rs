@@ -188,11 +188,10 @@ fn a_small_file_that_expands_to_a_large_one_is_too_large() {
 
 #[test]
 fn aliases_that_stand_for_too_much_are_refused() {
-    let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
-    for (name, below) in ('b'..='i').zip('a'..) {
-        bomb += &format!("{name}: &{name} [{}]\n", vec![format!("*{below}"); 9].join(", "));
-    }
-    let desk = desk_with("m/bomb.yaml", bomb);
+    let level = |(name, below): (char, char)| format!("{name}: &{name} [{}]", vec![format!("*{below}"); 9].join(", "));
+    let mut bomb = vec!["a: &a [x, x, x, x, x, x, x, x, x]".to_owned()];
+    bomb.extend(('b'..='i').zip('a'..).map(level));
+    let desk = desk_with("m/bomb.yaml", bomb.join("\n"));
     let message = "m/bomb.yaml is nested too deeply, or its aliases stand for too much";
     refused(&desk, "collect --manifests m", message, "kubectl writes no aliases; export the objects again");
 }

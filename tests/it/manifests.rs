@@ -38,7 +38,7 @@ fn configuration() -> Value {
 }
 
 fn seed(name: &str, spec: Value) -> Value {
-    object("Seed", name, json!({"metadata": {"namespace": "kubermatic"}, "spec": spec}))
+    object("Seed", name, Value::from_iter([("metadata", json!({"namespace": "kubermatic"})), ("spec", spec)]))
 }
 
 fn cluster(name: &str, spec: Value) -> Value {
@@ -50,11 +50,11 @@ fn cluster(name: &str, spec: Value) -> Value {
 }
 
 fn user(name: &str, spec: Value) -> Value {
-    object("User", name, json!({"spec": spec}))
+    object("User", name, Value::from_iter([("spec", spec)]))
 }
 
 fn ssh_key(name: &str, spec: Value) -> Value {
-    object("UserSSHKey", name, json!({"spec": spec}))
+    object("UserSSHKey", name, Value::from_iter([("spec", spec)]))
 }
 
 fn project(name: &str) -> Value {
@@ -100,16 +100,16 @@ fn list(objects: &[Value]) -> String {
 /// Block YAML, as `kubectl -o yaml` prints it but for the quotes.
 fn yaml(value: &Value, indent: usize) -> String {
     let margin = "  ".repeat(indent);
-    match value {
+    let lines: Vec<_> = match value {
         Value::Object(members) if !members.is_empty() => {
-            let lines = members.iter().map(|(name, value)| format!("\n{margin}{name}: {}", yaml(value, indent + 1)));
-            lines.collect()
+            members.iter().map(|(name, value)| format!("\n{margin}{name}: {}", yaml(value, indent + 1))).collect()
         }
         Value::Array(items) if !items.is_empty() => {
             items.iter().map(|item| format!("\n{margin}- {}", yaml(item, indent + 1))).collect()
         }
-        scalar => scalar.to_string(),
-    }
+        scalar => vec![scalar.to_string()],
+    };
+    lines.concat()
 }
 
 // A site with an identity, and what is collected there.
