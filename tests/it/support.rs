@@ -1,11 +1,14 @@
 //! What the tests share: a directory of their own, the program, and its output.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 /// The repository's root.
@@ -163,4 +166,65 @@ pub fn tool(directory: &Path, program: &str, arguments: &[&str]) -> Output {
     let output = output.unwrap_or_else(|error| panic!("{program} can't be run: {error}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
+}
+
+/// Everything below a directory: what files hold (of large ones the length), and which directories there are.
+pub type Snapshot = BTreeMap<PathBuf, Vec<u8>>;
+
+/// Files longer than this are told apart by their length.
+const LONG: u64 = 1 << 20;
+
+impl Desk {
+    /// The desk as it is, the state directory included.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::new();
+        take(self.directory.path(), &mut snapshot);
+        snapshot
+    }
+
+    /// Insists that nothing was written since, nor removed.
+    pub fn unchanged_since(&self, before: &Snapshot, what: &str) {
+        let after = self.snapshot();
+        assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "after `{what}`");
+        for (path, contents) in &after {
+            assert!(before[path] == *contents, "`{what}` changed {}", path.display());
+        }
+    }
+
+    /// Runs a line of the command line in a terminal, if `script` can give one; both streams come as one.
+    pub fn line_in_terminal(&self, line: &str) -> Option<Printed> {
+        let mut script = Command::new("script");
+        script.current_dir(self.directory.path()).env("KUBERMATIC_TELEMETRY_STATE", self.state());
+        let program = env!("CARGO_BIN_EXE_kubermatic-telemetry");
+        script.args(["-qec", &format!("'{program}' {line}"), "/dev/null"]).stdin(Stdio::null());
+        match script.output() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            output => Some(Printed::of(output.unwrap())),
+        }
+    }
+}
+
+fn take(directory: &Path, snapshot: &mut Snapshot) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        if metadata.is_dir() {
+            take(&path, snapshot);
+        }
+        let contents = if !metadata.is_file() {
+            Vec::new()
+        } else if metadata.len() > LONG {
+            metadata.len().to_be_bytes().to_vec()
+        } else {
+            fs::read(&path).unwrap()
+        };
+        snapshot.insert(path, contents);
+    }
+}
+
+/// Compresses as `gzip` does.
+pub fn gzip(plain: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain.as_ref()).unwrap();
+    encoder.finish().unwrap()
 }
