@@ -153,26 +153,26 @@ pub fn open(bytes: &[u8], trusted: &[PublicKey], limits: &Limits) -> Result<Open
     Ok(Opened { receipt, document: contents.document, trusted })
 }
 
-/// Imports a receipt into the store of `client`: checks signature, signer and client, and acknowledges exactly the
-/// records whose id and digest both match.
+/// Checks a receipt for `client`: signature, signer, and whose it is.
 ///
 /// # Errors
-/// A receipt that is not to be believed, or a store that fails.
-pub fn import(
-    bytes: &[u8],
-    store: &LockedStore,
-    client: Uuid,
-    trusted: &[PublicKey],
-    limits: &Limits,
-) -> Result<(Receipt, Imported), ReceiptError> {
-    let opened = open(bytes, trusted, limits)?;
-    let receipt = opened.receipt;
-    if !opened.trusted {
+/// A receipt that is not to be believed.
+pub fn check(bytes: &[u8], client: Uuid, trusted: &[PublicKey], limits: &Limits) -> Result<Receipt, ReceiptError> {
+    let Opened { receipt, trusted, .. } = open(bytes, trusted, limits)?;
+    if !trusted {
         return Err(ReceiptError::UnknownSigner { key: receipt.key });
     }
     if receipt.client != client {
         return Err(ReceiptError::OtherClient { receipt: receipt.client, client });
     }
+    Ok(receipt)
+}
+
+/// Imports a receipt that was [`check`]ed: acknowledges exactly the records whose id and digest both match.
+///
+/// # Errors
+/// The store fails.
+pub fn import(receipt: &Receipt, store: &LockedStore) -> Result<Imported, ReceiptError> {
     let known = |export: &crate::store::Export| export.manifest_sha256 == receipt.manifest_sha256;
     let bundle_known = store.exports()?.iter().any(known);
     let (acknowledged, rejected) = store.acknowledge(&Acknowledgement {
@@ -186,5 +186,5 @@ pub fn import(
         highest_sequence: receipt.highest_sequence,
         records: receipt.records.clone(),
     })?;
-    Ok((receipt, Imported { acknowledged, rejected, bundle_known }))
+    Ok(Imported { acknowledged, rejected, bundle_known })
 }

@@ -1,6 +1,6 @@
 //! What both collectors need: names made anonymous, and problems on the way.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::objects::Object;
 use super::{Gap, Inventory};
@@ -59,16 +59,19 @@ impl<'a> Collection<'a> {
         pseudonym: impl Fn(&Pseudonymizer, &Object<T>) -> Pseudonym,
         mut row: impl FnMut(&mut Self, &Object<T>, &T, Pseudonym) -> R,
     ) -> Vec<R> {
-        let mut seen = BTreeSet::new();
+        // Whether the object that was seen under a pseudonym was sound.
+        let mut seen = BTreeMap::new();
         let mut rows = Vec::new();
         for object in objects {
             let uuid = pseudonym(self.names, object);
-            if !seen.insert(uuid) {
+            let before = seen.get(&uuid).copied();
+            seen.insert(uuid, before == Some(true) || object.fields.is_some());
+            if before.is_some() {
                 self.problem(step, Category::Duplicate, Some(uuid));
-                continue;
             }
             match &object.fields {
-                Some(fields) => rows.push(row(self, object, fields, uuid)),
+                Some(fields) if before != Some(true) => rows.push(row(self, object, fields, uuid)),
+                Some(_) => {}
                 None => self.problem(step, Category::Malformed, Some(uuid)),
             }
         }

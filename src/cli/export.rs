@@ -68,7 +68,8 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         None => pack(args, &identity, &store, &limits, context, output)?,
     };
     let Some(export) = export else {
-        output.note("nothing is pending: no bundle was written");
+        let nothing = if args.new { "nothing new is pending" } else { "nothing is pending" };
+        output.note(&format!("{nothing}: no bundle was written"));
         return Ok(ExitCode::from(NO_BUNDLE));
     };
     let (_, file) = reporter::open_bundle(&store, export.sequence)?;

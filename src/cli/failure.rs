@@ -105,6 +105,7 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
 fn ingest_hint(error: &kubermatic_telemetry::ingest::IngestError) -> Option<&'static str> {
     use kubermatic_telemetry::ingest::IngestError as E;
     match error {
+        E::Verify(error) => error.hint(),
         E::UnknownSigner { .. } => Some(
             "ask the client for its key id (`keys show`) and put its public key into the keyring as <client>.pem, or \
              use --trust tofu",

@@ -163,7 +163,11 @@ impl Target {
         if path.is_dir() {
             return Err(Failure::new(format!("{} is a directory", path.display())).hint("name a file in it"));
         }
-        if path.exists() && !force {
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(Failure::new(format!("{} does not exist", path.display())).hint("name a file"));
+        }
+        // Also a link that leads nowhere is in the way.
+        if path.symlink_metadata().is_ok() && !force {
             return Err(Failure::new(format!("{} exists already", path.display()))
                 .hint("choose another name, or replace it with --force"));
         }

@@ -32,22 +32,28 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let identity = context.existing_identity()?;
     let trusted = trusted_keys(args, context)?;
-    let store = context.locked_store(&identity)?;
+    // Nothing is made or changed for receipts that are not believed.
+    let checked: Vec<_> = args.files.iter().map(|file| (file, check(file, identity.client(), &trusted))).collect();
+    let believed = checked.iter().any(|(_, result)| result.is_ok());
+    let store = if believed { Some(context.locked_store(&identity)?) } else { None };
     let (mut failed, mut rows) = (false, Vec::new());
-    for file in &args.files {
-        match import(file, &store, identity.client(), &trusted) {
-            Ok((receipt, imported)) => {
-                tell(file, &receipt, &imported, &store, output);
-                rows.push(json!({
-                    "file": shown(file),
-                    "receipt": receipt.receipt,
-                    "bundle": receipt.bundle,
-                    "sequence": receipt.sequence,
-                    "acknowledged": imported.acknowledged,
-                    "rejected": imported.rejected,
-                    "bundleKnown": imported.bundle_known,
-                }));
-            }
+    for (file, result) in checked {
+        let imported = result.and_then(|receipt| {
+            let store = store.as_ref().ok_or_else(|| Failure::new("no receipt was believed"))?;
+            let imported = receipt::import(&receipt, store)?;
+            tell(file, &receipt, &imported, store, output);
+            Ok((receipt, imported))
+        });
+        match imported {
+            Ok((receipt, imported)) => rows.push(json!({
+                "file": shown(file),
+                "receipt": receipt.receipt,
+                "bundle": receipt.bundle,
+                "sequence": receipt.sequence,
+                "acknowledged": imported.acknowledged,
+                "rejected": imported.rejected,
+                "bundleKnown": imported.bundle_known,
+            })),
             Err(failure) => {
                 failed = true;
                 rows.push(json!({ "file": shown(file), "error": failure.message() }));
@@ -55,10 +61,13 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             }
         }
     }
-    let pending = store.pending()?.len();
+    let pending = match &store {
+        Some(store) => Some(store.pending()?.len()),
+        None => context.store(&identity)?.map(|store| store.pending()).transpose()?.map(|pending| pending.len()),
+    };
     if output.is_json() {
         output.document(&json!({ "receipts": rows, "pending": pending }))?;
-    } else {
+    } else if let Some(pending) = pending {
         output.note(&format!("{} pending", count(pending, "record")));
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -76,15 +85,10 @@ fn trusted_keys(args: &Args, context: &Context) -> Result<Vec<PublicKey>, Failur
     Ok(trusted)
 }
 
-fn import(
-    file: &Path,
-    store: &LockedStore,
-    client: Uuid,
-    trusted: &[PublicKey],
-) -> Result<(Receipt, Imported), Failure> {
+fn check(file: &Path, client: Uuid, trusted: &[PublicKey]) -> Result<Receipt, Failure> {
     let limits = Limits::default();
     let bytes = read_input(file, limits.manifest_bytes + (1 << 20))?;
-    receipt::import(&bytes, store, client, trusted, &limits).map_err(|error| Failure::from(error).context(shown(file)))
+    receipt::check(&bytes, client, trusted, &limits).map_err(|error| Failure::from(error).context(shown(file)))
 }
 
 /// A chain that is not whole is evidence, never a reason to refuse anything.

@@ -32,7 +32,7 @@ catalogued! {
         "kubermaticEdition" kubermatic_edition: Option<Choice> => Privacy::Choice(values::EDITIONS),
         /// KKP's version.
         "kubermaticVersion" kubermatic_version: Option<Release> => Privacy::Release,
-        /// The seeds.
+        /// The seeds, also one that is being deleted.
         "seeds" seeds: Vec<Seed> => Privacy::Rows(Seed::FIELDS),
         /// The user clusters of all seeds; those being deleted have the phase `Terminating`.
         "clusters" clusters: Vec<Cluster> => Privacy::Rows(Cluster::FIELDS),

@@ -629,7 +629,7 @@ fn another_key_than_the_signers_is_refused() {
     let (desk, other) = (exported(), exported());
     fs::copy(other.path("client.pem"), desk.path("other.pem")).unwrap();
     for line in ["verify bundle.tar --key other.pem", "inspect bundle.tar --key other.pem"] {
-        refused(&desk, line, "bundle.tar: client ", "if the client has a new key, add it to the keyring's");
+        refused(&desk, line, "bundle.tar: client ", "if the client has a new key, ask them for its key id");
         desk.line(line).code(1).says(" is known with other keys than sha256:");
     }
 }
@@ -840,7 +840,7 @@ fn a_new_client_starts_over_where_the_identity_is_lost() {
 fn a_store_of_another_client_is_refused() {
     let desk = desk_with("r.json", RECORD);
     desk.collect();
-    desk.line("init --identity other").ok();
+    desk.line("init --identity other --store none-yet").ok();
     let line = "collect --record r.json --allow-kind my-product --identity other";
     refused(&desk, line, "the store ", "use the identity that the store was made with");
     refused(&desk, "export -o bundle.tar --identity other", "the store ", "use the identity that");

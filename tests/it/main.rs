@@ -1,6 +1,7 @@
 //! Whole commands on real files: what a user would notice.
 #![allow(clippy::disallowed_methods, reason = "tests make and break files as a user would")]
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#![allow(clippy::too_many_lines, reason = "tables of cases are long")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail by panicking")]
 
 mod bad_input;

@@ -64,7 +64,14 @@ pub(super) fn find(directory: &Path) -> Result<Found, ManifestError> {
 fn find_by_place(directory: &Path, found: &mut Found) -> Result<(), ManifestError> {
     for path in entries(directory)? {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        if !["master", "seeds", "user-clusters"].contains(&name) && path.is_file() && is_manifest(&path) {
+        if ["master", "seeds", "user-clusters"].contains(&name) {
+            continue;
+        }
+        let mut strays = Vec::new();
+        if path.is_dir() {
+            collect(&path, &Place::Flat, 0, &mut strays)?;
+        }
+        if !strays.is_empty() || path.is_file() && is_manifest(&path) {
             return Err(ManifestError::Stray { path });
         }
     }

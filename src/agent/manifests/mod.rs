@@ -230,6 +230,16 @@ pub fn read(
     loader.finish(directory, &found)
 }
 
+/// Whether objects of this kind count where this one came from. Those that do not are copies, or lie in the wrong place.
+fn counts(place: &Place, parsed: &Parsed) -> bool {
+    match place {
+        Place::Flat => true,
+        Place::Master => !matches!(parsed, Parsed::Cluster(_) | Parsed::MachineDeployment(_)),
+        Place::Seed(_) => matches!(parsed, Parsed::Cluster(_) | Parsed::Node(_)),
+        Place::UserCluster(_) => matches!(parsed, Parsed::MachineDeployment(_) | Parsed::Node(_)),
+    }
+}
+
 /// Sorts objects by where they came from.
 #[derive(Default)]
 struct Loader {
@@ -254,7 +264,8 @@ impl Loader {
         if let (Place::Seed(name), Parsed::Node(_)) = (&file.place, &parsed) {
             self.seeds_with_nodes.insert(name.clone());
         }
-        if parsed.uid().is_some_and(|uid| !self.uids.insert(uid.to_owned())) {
+        let repeated = |uid: &str| !self.uids.insert(uid.to_owned());
+        if counts(&file.place, &parsed) && parsed.uid().is_some_and(repeated) {
             return;
         }
         match &file.place {
@@ -331,7 +342,13 @@ impl Loader {
         if count > 1 {
             return Err(ManifestError::Configurations { count, files: self.configuration_files });
         }
-        let names: BTreeSet<_> = inventory.master.seeds.iter().map(|seed| seed.name.clone()).collect();
+        let mut names: BTreeSet<_> = inventory.master.seeds.iter().map(|seed| seed.name.clone()).collect();
+        // Seeds of before 2.19 are Seeds all the same.
+        let legacy = inventory.gaps.iter().filter(|gap| gap.category == Category::LegacyApiGroup);
+        names.extend(legacy.filter_map(|gap| match &gap.concerns {
+            Some((NameType::Seed, name)) => Some(name.clone()),
+            _ => None,
+        }));
         if found.flat {
             let [name] = names.iter().collect::<Vec<_>>()[..] else {
                 return Err(ManifestError::Flat { path: directory.to_owned(), count: names.len() });

@@ -18,6 +18,10 @@ pub(super) type Take<'t> = &'t mut dyn FnMut(Pruned) -> Result<(), ManifestError
 pub(super) fn read(path: &Path, limit: u64, take: Take<'_>) -> Result<(), ManifestError> {
     let failed = |source| ManifestError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
+    // Compressed or not, what does not fit as it lies on disk does not fit.
+    if file.metadata().map_err(failed)?.len() > limit {
+        return Err(ManifestError::TooLarge { path: path.to_owned(), limit });
+    }
     let compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let plain: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let state = Rc::new(State::default());
@@ -54,15 +58,19 @@ fn first_character(reader: &mut BufReader<Limited<Box<dyn Read>>>) -> io::Result
 
 fn read_json(path: &Path, reader: impl Read, take: Take<'_>) -> Result<(), ManifestError> {
     for document in serde_json::Deserializer::from_reader(reader).into_iter::<Document>() {
-        let document = document.map_err(|error| ManifestError::Parse {
-            path: path.to_owned(),
-            line: error.line() as u64,
-            column: error.column() as u64,
-            format: "JSON",
-        })?;
+        let document = document.map_err(|error| json_error(path, &error))?;
         document.objects.into_iter().try_for_each(&mut *take)?;
     }
     Ok(())
+}
+
+fn json_error(path: &Path, error: &serde_json::Error) -> ManifestError {
+    let path = path.to_owned();
+    // serde_json has no category for it.
+    if error.to_string().starts_with("recursion limit exceeded") {
+        return ManifestError::Expands { path };
+    }
+    ManifestError::Parse { path, line: error.line() as u64, column: error.column() as u64, format: "JSON" }
 }
 
 fn read_yaml(path: &Path, reader: &mut impl Read, take: Take<'_>) -> Result<(), ManifestError> {
@@ -76,6 +84,9 @@ fn read_yaml(path: &Path, reader: &mut impl Read, take: Take<'_>) -> Result<(), 
             max_total_scalar_bytes: 1 << 30,
             max_depth: 100,
         },
+        // kubectl writes no aliases, so that what a file has of them is suspicious.
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+        strict_booleans: true,
         with_snippet: false,
     };
     for document in serde_saphyr::read_with_options::<_, Document>(reader, options) {
@@ -88,7 +99,11 @@ fn read_yaml(path: &Path, reader: &mut impl Read, take: Take<'_>) -> Result<(), 
 fn yaml_error(path: &Path, error: &serde_saphyr::Error) -> ManifestError {
     use serde_saphyr::Error as E;
     let path = path.to_owned();
-    match error.without_snippet() {
+    let mut error = error.without_snippet();
+    while let E::AliasError { error: inner, .. } = error {
+        error = inner.without_snippet();
+    }
+    match error {
         E::Budget { .. }
         | E::AliasReplayCounterOverflow { .. }
         | E::AliasReplayLimitExceeded { .. }
