@@ -5,6 +5,8 @@
 
 mod bad_input;
 mod bundles;
+mod canaries;
+mod catalogue;
 mod documents;
 mod golden;
 mod leak;
