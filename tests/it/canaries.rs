@@ -141,10 +141,13 @@ pub fn reference_id(name: &str) -> Uuid {
     Builder::from_md5_bytes(digest.into()).into_uuid()
 }
 
+/// How long a canary is.
+const CANARY: usize = "cnry00000qzjx".len();
+
 /// What a canary can be disguised as; the flag says whether case does not matter.
 fn disguises(canary: &str) -> Vec<(&'static str, bool, String)> {
-    // The head of a canary gives it away as well.
-    let literal = if canary.starts_with("cnry") { &canary[..canary.len().min(9)] } else { canary };
+    // The head of a canary gives it away as well, unless it is that of a text around several.
+    let literal = if canary.starts_with("cnry") && canary.len() == CANARY { &canary[..9] } else { canary };
     let id = reference_id(canary);
     let mut disguises = vec![
         ("literal", true, literal.to_lowercase()),
@@ -195,7 +198,7 @@ impl Scanner {
         Self::of(planter.locations.iter().map(|location| (location.as_str(), location.as_str())))
     }
 
-    fn of<'c>(canaries: impl Iterator<Item = (&'c str, &'c str)>) -> Self {
+    pub fn of<'c>(canaries: impl Iterator<Item = (&'c str, &'c str)>) -> Self {
         let mut scanner = Self { needles: Vec::new(), heads: HashMap::new(), pairs: vec![false; 1 << 16] };
         for (place, canary) in canaries {
             for (form, folded, text) in disguises(canary) {

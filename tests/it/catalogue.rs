@@ -9,7 +9,7 @@ use uuid::{Uuid, Variant};
 use crate::leak;
 
 /// Everything in a record that the catalogue does not allow.
-fn violations(record: &Value) -> Vec<String> {
+pub fn violations(record: &Value) -> Vec<String> {
     let kinds = record::kinds();
     let known = kinds.iter().find(|(kind, ..)| record["kind"] == *kind);
     let Some((kind, _, fields)) = known else { return vec![format!("the kind {}", record["kind"])] };

@@ -164,3 +164,15 @@ pub fn tool(directory: &Path, program: &str, arguments: &[&str]) -> Output {
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
+
+/// The folder with KKP's own objects, which lies beside the repository (`KKP_DATA` gives another place). Where it is
+/// absent, the test is skipped and says so.
+pub fn kkp_samples() -> Option<PathBuf> {
+    let data = std::env::var_os("KKP_DATA").map_or_else(|| root().join("../shared/kkp"), PathBuf::from);
+    let samples = data.join("samples");
+    if !samples.is_dir() {
+        println!("skipped: there is no {}", samples.display());
+        return None;
+    }
+    Some(samples)
+}
