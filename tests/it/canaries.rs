@@ -132,7 +132,10 @@ fn key(text: &str) -> (Option<&str>, &str) {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The id that the reference client gives a name: the MD5 of the nil namespace and the name, as a UUID of version 3.

@@ -52,7 +52,9 @@ impl Site {
     fn nothing_stored(&self, scanner: &Scanner) {
         for (name, bytes) in self.files() {
             nothing(scanner, &name, name.as_bytes());
-            unpacked(&bytes).iter().for_each(|layer| nothing(scanner, &name, layer));
+            for layer in unpacked(&bytes) {
+                nothing(scanner, &name, &layer);
+            }
         }
     }
 
@@ -68,8 +70,8 @@ impl Site {
 }
 
 fn record(preview: &Printed, kind: &str) -> Value {
-    let records = preview.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    records.filter(|record| record["kind"] == kind).last().unwrap()
+    let mut records = preview.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.rfind(|record| record["kind"] == kind).unwrap()
 }
 
 fn without_paths(text: &str, manifests: &[PathBuf]) -> String {
@@ -135,7 +137,8 @@ fn ingest_and_acknowledge(site: &mut Site) {
     site.run("ingest first.tar --archive archive --keyring keyring --receipts receipts", 0);
     site.run("ingest second.tar --archive archive --keyring keyring --receipts receipts --json", 0);
     site.run("ingest second.tar --archive other-archive --trust tofu --receipts other-receipts", 0);
-    let receipts: Vec<_> = site.desk.tree("receipts").into_iter().filter(|name| name.ends_with(".tar")).collect();
+    let receipts: Vec<_> =
+        site.desk.tree("receipts").into_iter().filter(|name| name.ends_with("receipt.tar")).collect();
     assert_eq!(receipts.len(), 2);
     for receipt in receipts {
         site.run(&format!("inspect receipts/{receipt}"), 0);

@@ -158,8 +158,8 @@ pub fn write_mutants(planter: &mut Planter, desk: &Desk) -> Vec<(String, usize)>
 }
 
 fn write(planter: &mut Planter, desk: &Desk, place: &str, objects: &[Value]) {
-    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
-    desk.file(&format!("manifests/{place}"), planter.fill(place, &lines));
+    let lines: Vec<_> = objects.iter().map(Value::to_string).collect();
+    desk.file(&format!("manifests/{place}"), planter.fill(place, &lines.join("\n")));
 }
 
 #[test]

@@ -228,9 +228,8 @@ fn ssh_keys_from_before_2_21_know_their_project_by_owner_references_only() {
     let desk = Desk::new();
     arrange(&desk, &samples, CLUSTERS);
     let text = fs::read_to_string(samples.join("derived/usersshkeys.yaml")).unwrap();
-    let old: String =
-        text.lines().filter(|line| !line.starts_with("  project:")).map(|line| format!("{line}\n")).collect();
-    desk.file("manifests/master/derived-usersshkeys.yaml", old);
+    let old: Vec<_> = text.lines().filter(|line| !line.starts_with("  project:")).collect();
+    desk.file("manifests/master/derived-usersshkeys.yaml", old.join("\n"));
     let collected = Collected::new(desk);
     let owners = &collected.row("sshKeys", "sshKey", "key-4wzxg5kv7p")["ownerProjectUUID"];
     assert_eq!(*owners, json!([collected.pseudonym("project", "l8zvpg6dph")]));

@@ -33,7 +33,7 @@ fn reduce(desk: &Desk) {
         let documents = documents(&file);
         // `kubectl version` is not reduced.
         let version = documents.iter().any(|document| document.get("serverVersion").is_some());
-        let input: String = documents.iter().map(|document| format!("{document}\n")).collect();
+        let input = documents.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let output = if version { input.into_bytes() } else { jq(&input, &relative) };
         // The same order as before: some objects count because they are the first of their name.
         desk.file(&format!("reduced/{relative}.json"), output);
