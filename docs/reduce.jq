@@ -154,10 +154,15 @@ def kinds: {
   }
 };
 
-# The objects of a dump: the items of a list, or the single object that it is.
+# The objects of a dump: the items of a list, or the single object that it is. The items of a list that the API server
+# makes itself (a NodeList, as `kubectl get --raw` prints it) do not say their kind.
 def objects_of_dump:
   if type != "object" then error("not the output of kubectl get -o json")
-  elif (.kind | type) == "string" and (.kind | endswith("List")) then .items[]?
+  elif (.kind | type) == "string" and (.kind | endswith("List")) and (.items | type) == "array" then
+    .kind[:-4] as $kind
+    | .apiVersion as $version
+    | .items[]
+    | if type == "object" and $kind != "" and (has("kind") | not) then .kind = $kind | .apiVersion = $version else . end
   else . end;
 
 kinds as $kinds

@@ -83,7 +83,7 @@ impl Parsed {
             }
             ("v1", "Node") => Self::Node(object(value, "Node")?),
             ("v1", "Namespace") if value["metadata"]["name"] == "kube-system" => {
-                Self::KubeSystem(value["metadata"]["uid"].as_str().map(str::to_owned))
+                Self::KubeSystem(uid(&value["metadata"]))
             }
             ("", "") if value.get("serverVersion").is_some() => {
                 Self::Version(value["serverVersion"]["gitVersion"].as_str().map(str::to_owned))
@@ -94,20 +94,27 @@ impl Parsed {
 }
 
 impl Parsed {
-    /// `metadata.uid`, by which an object that was exported twice is known.
-    pub(super) fn uid(&self) -> Option<&str> {
+    /// UID and name, by which an object that was exported twice is known; nothing where it has no UID.
+    pub(super) fn identity(&self) -> Option<(String, String)> {
+        fn of<T>(object: &Object<T>) -> Option<(String, String)> {
+            Some((object.uid.clone()?, object.name.clone()))
+        }
         match self {
-            Self::Configuration(object) => object.uid.as_deref(),
-            Self::Seed(object) => object.uid.as_deref(),
-            Self::Cluster(object) => object.uid.as_deref(),
-            Self::Project(object) => object.uid.as_deref(),
-            Self::User(object) => object.uid.as_deref(),
-            Self::SshKey(object) => object.uid.as_deref(),
-            Self::MachineDeployment(object) => object.uid.as_deref(),
-            Self::Node(object) => object.uid.as_deref(),
+            Self::Configuration(object) => of(object),
+            Self::Seed(object) => of(object),
+            Self::Cluster(object) => of(object),
+            Self::Project(object) => of(object),
+            Self::User(object) => of(object),
+            Self::SshKey(object) => of(object),
+            Self::MachineDeployment(object) => of(object),
+            Self::Node(object) => of(object),
             Self::KubeSystem(_) | Self::Legacy { .. } | Self::Version(_) | Self::Other => None,
         }
     }
+}
+
+fn uid(metadata: &Value) -> Option<String> {
+    metadata["uid"].as_str().filter(|uid| !uid.is_empty()).map(str::to_owned)
 }
 
 fn legacy(kind: &str, value: &Value) -> Parsed {
@@ -150,7 +157,7 @@ fn object<T: DeserializeOwned>(mut value: Value, kind: &'static str) -> Result<O
     let mut object = Object {
         name,
         namespace: metadata["namespace"].as_str().unwrap_or_default().to_owned(),
-        uid: metadata["uid"].as_str().map(str::to_owned),
+        uid: uid(&metadata),
         deleting: metadata["deletionTimestamp"].is_string(),
         project: None,
         owner_projects: Vec::new(),

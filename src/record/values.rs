@@ -157,7 +157,7 @@ impl Release {
         }
         let digits_from = usize::from(raw.starts_with('v'));
         let core = numeric_prefix(&raw[digits_from..]);
-        if !core.contains('.') || core.len() > 32 {
+        if !is_version(core, 3) {
             return Some(Self(OTHER.to_owned()));
         }
         let core = &raw[..digits_from + core.len()];
@@ -168,7 +168,7 @@ impl Release {
     #[must_use]
     pub fn numeric(raw: &str) -> Option<Self> {
         let core = numeric_prefix(raw);
-        match (raw.is_empty(), core.contains('.') && core.len() <= 32) {
+        match (raw.is_empty(), is_version(core, 4)) {
             (true, _) => None,
             (false, true) => Some(Self(core.to_owned())),
             (false, false) => Some(Self(OTHER.to_owned())),
@@ -189,33 +189,54 @@ fn numeric_prefix(text: &str) -> &str {
     if trimmed.starts_with('.') || trimmed.contains("..") { "" } else { trimmed }
 }
 
-/// The longest prefix of a version's suffix that tools, not people, put there.
+/// Whether numbers are a version of at most `most` parts, and no address.
+fn is_version(core: &str, most: usize) -> bool {
+    let parts = core.split('.').count();
+    (2..=most).contains(&parts) && core.len() <= 32 && core.parse::<std::net::Ipv4Addr>().is_err()
+}
+
+/// The longest prefix of a version's suffix that tools, not people, put there: each kind at most once, in the order that
+/// they come in.
 fn known_suffix(suffix: &str) -> &str {
+    /// The markers of a kind of suffix, and how long one with a marker is.
+    type SuffixKind = (&'static [&'static str], fn(&str, &str) -> Option<usize>);
+    const KINDS: &[SuffixKind] = &[
+        (&["-alpha.", "-beta.", "-rc.", "-alpha", "-beta", "-rc"], numbered),
+        (&["-gke."], numbered),
+        (&["-eks-"], hashed),
+        (&["+k3s", "+rke2r"], numbered),
+        // `git describe`: how many commits after the tag, and which.
+        (&["-"], numbered),
+        (&["-g"], hashed),
+        (&["-dirty"], bare),
+    ];
     let mut end = 0;
-    while let Some(length) = suffix_part(&suffix[end..]) {
-        end += length;
+    for (markers, length) in KINDS {
+        let rest = &suffix[end..];
+        let found = markers.iter().find_map(|marker| length(rest, marker));
+        end += found.filter(|length| ends_there(rest, *length)).unwrap_or(0);
     }
     &suffix[..end]
 }
 
-fn suffix_part(text: &str) -> Option<usize> {
-    let boundary = |length: usize| matches!(text.as_bytes().get(length), None | Some(b'-' | b'+' | b'.'));
-    let numbered = |marker: &str| {
-        let rest = text.strip_prefix(marker)?;
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        Some(marker.len() + digits).filter(|length| (1..=9).contains(&digits) && boundary(*length))
-    };
-    let hashed = |marker: &str| {
-        let rest = text.strip_prefix(marker)?;
-        let hex = rest.len() - rest.trim_start_matches(|c: char| matches!(c, '0'..='9' | 'a'..='f')).len();
-        Some(marker.len() + hex).filter(|length| (7..=40).contains(&hex) && boundary(*length))
-    };
-    let markers = ["-alpha.", "-beta.", "-rc.", "-alpha", "-beta", "-rc", "-gke.", "+k3s", "+rke2r", "-"];
-    markers
-        .iter()
-        .find_map(|marker| numbered(marker))
-        .or_else(|| ["-g", "-eks-"].iter().find_map(|marker| hashed(marker)))
-        .or_else(|| text.starts_with("-dirty").then_some(6).filter(|length| boundary(*length)))
+fn ends_there(text: &str, length: usize) -> bool {
+    matches!(text.as_bytes().get(length), None | Some(b'-' | b'+' | b'.'))
+}
+
+fn numbered(text: &str, marker: &str) -> Option<usize> {
+    let rest = text.strip_prefix(marker)?;
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    (1..=9).contains(&digits).then_some(marker.len() + digits)
+}
+
+fn hashed(text: &str, marker: &str) -> Option<usize> {
+    let rest = text.strip_prefix(marker)?;
+    let hex = rest.len() - rest.trim_start_matches(|c: char| matches!(c, '0'..='9' | 'a'..='f')).len();
+    (7..=40).contains(&hex).then_some(marker.len() + hex)
+}
+
+fn bare(text: &str, marker: &str) -> Option<usize> {
+    text.starts_with(marker).then_some(marker.len())
 }
 
 /// An ISO 3166-1 alpha-2 country, or `other`.
@@ -246,9 +267,18 @@ impl Location {
     /// Keeps printable characters, at most [`Location::MAX`].
     #[must_use]
     pub fn new(raw: &str) -> Option<Self> {
-        let printable = raw.trim().chars().filter(|c| !c.is_control()).take(Self::MAX).collect::<String>();
+        let visible = |c: &char| !c.is_control() && !is_invisible(*c);
+        let printable = raw.trim().chars().filter(visible).take(Self::MAX).collect::<String>();
         (!printable.is_empty()).then_some(Self(printable))
     }
+}
+
+/// Characters that change how text around them looks, and could hide or turn what a person reads.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 /// A distribution and its version, such as `Ubuntu 22.04.4`, or `other`.
@@ -267,6 +297,7 @@ impl OsImage {
         };
         let words = raw[name.len()..].split([' ', '-', '(', ')']).map(|word| word.trim_start_matches('v'));
         let version = words.map(numeric_prefix).find(|number| (1..=16).contains(&number.len()));
+        let version = version.filter(|number| !number.contains('.') || is_version(number, 4));
         Some(Self(version.map_or_else(|| (*name).to_owned(), |version| format!("{name} {version}"))))
     }
 }
@@ -301,7 +332,8 @@ impl Quantity {
         const SUFFIXES: &[&str] =
             &["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
         let number = numeric_prefix(raw);
-        let valid = !number.is_empty() && number.len() <= 24 && SUFFIXES.contains(&&raw[number.len()..]);
+        let plain = !number.is_empty() && number.len() <= 24 && number.matches('.').count() <= 1;
+        let valid = plain && SUFFIXES.contains(&&raw[number.len()..]);
         valid.then(|| Self(raw.to_owned()))
     }
 }

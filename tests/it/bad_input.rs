@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Desk, Printed, copy_tree, gzip, installation};
+use crate::support::{Desk, Printed, copy_tree, gzip, installation, skip};
 
 const DIRECTORY_HINT: &str = "docs/air-gap.md has the kubectl commands that make such a directory";
 const PARSE_HINT: &str = "export the objects again; an interrupted kubectl leaves half a file";
@@ -397,7 +397,7 @@ fn a_terminal_is_no_output() {
     desk.collect();
     let before = desk.snapshot();
     let Some(printed) = desk.line_in_terminal("export -o -") else {
-        println!("skipped: there is no `script` (util-linux) to get a terminal from");
+        skip("there is no `script` (util-linux) to get a terminal from");
         return;
     };
     let Printed { code, stdout, .. } = printed;

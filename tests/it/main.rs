@@ -6,11 +6,15 @@
 
 mod bad_input;
 mod bundles;
+mod canaries;
+mod catalogue;
 mod documents;
 mod golden;
 mod leak;
 mod manifests;
+mod mutants;
 mod offline_path;
 mod properties;
 mod real_objects;
+mod reduce;
 mod support;

@@ -129,7 +129,8 @@ pub fn copy_tree(from: &Path, to: &Path) {
 }
 
 impl Printed {
-    pub fn of(output: Output) -> Self {
+    pub fn of(output: impl std::borrow::Borrow<Output>) -> Self {
+        let output = output.borrow();
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -227,4 +228,23 @@ pub fn gzip(plain: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(plain.as_ref()).unwrap();
     encoder.finish().unwrap()
+}
+
+/// The folder with KKP's own objects, which lies beside the repository (`KKP_DATA` gives another place). Where it is
+/// absent, the test is skipped and says so.
+pub fn kkp_samples() -> Option<PathBuf> {
+    let data = std::env::var_os("KKP_DATA").map_or_else(|| root().join("../shared/kkp"), PathBuf::from);
+    let samples = data.join("samples");
+    if !samples.is_dir() {
+        skip(&format!("there is no folder {} with KKP's own objects", samples.display()));
+        return None;
+    }
+    Some(samples)
+}
+
+/// Says that a test is skipped, past the harness, which keeps the output of passing tests to itself.
+pub fn skip(reason: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    #[expect(clippy::explicit_write, reason = "eprintln! is what the harness keeps to itself")]
+    writeln!(std::io::stderr(), "skipped {name}: {reason}").unwrap();
 }

@@ -18,6 +18,18 @@ pub(super) enum Place {
     Flat,
 }
 
+impl Place {
+    /// What kind of place it is, without its name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Seed(_) => "seed",
+            Self::UserCluster(_) => "user cluster",
+            Self::Flat => "flat",
+        }
+    }
+}
+
 /// A manifest file.
 #[derive(Debug)]
 pub(super) struct ManifestFile {
@@ -118,7 +130,7 @@ fn collect(directory: &Path, place: &Place, depth: usize, files: &mut Vec<Manife
         } else if metadata.is_file() && is_manifest(&path) {
             files.push(ManifestFile { path, size: metadata.len(), place: place.clone() });
         } else {
-            tracing::debug!(file = %path.display(), "not a manifest, passed over");
+            tracing::debug!(place = place.kind(), "passed over a file that is no manifest");
         }
     }
     Ok(())

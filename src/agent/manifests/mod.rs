@@ -203,7 +203,8 @@ pub fn read(
     let total: u64 = found.files.iter().map(|file| file.size).sum();
     let mut done = 0;
     for file in &found.files {
-        tracing::debug!(file = %file.path.display(), "reading");
+        // Folders are named after seeds and clusters, whose names do not belong into a log.
+        tracing::debug!(place = file.place.kind(), bytes = file.size, "reading a manifest");
         let mut index = 0;
         let mut credentials = BTreeSet::new();
         reader::read(&file.path, options.file_limit, &mut |pruned| {
@@ -244,8 +245,8 @@ fn counts(place: &Place, parsed: &Parsed) -> bool {
 #[derive(Default)]
 struct Loader {
     result: Installation,
-    /// UIDs that were seen: an object exported twice counts once.
-    uids: BTreeSet<String>,
+    /// UIDs and names that were seen: an object exported twice counts once.
+    uids: BTreeSet<(String, String)>,
     configuration_files: BTreeSet<PathBuf>,
     kkp_objects: usize,
     /// Seeds whose nodes were exported, even if the master's own file had them already.
@@ -264,8 +265,8 @@ impl Loader {
         if let (Place::Seed(name), Parsed::Node(_)) = (&file.place, &parsed) {
             self.seeds_with_nodes.insert(name.clone());
         }
-        let repeated = |uid: &str| !self.uids.insert(uid.to_owned());
-        if counts(&file.place, &parsed) && parsed.uid().is_some_and(repeated) {
+        let repeated = |key: (String, String)| !self.uids.insert(key);
+        if counts(&file.place, &parsed) && parsed.identity().is_some_and(repeated) {
             return;
         }
         match &file.place {
