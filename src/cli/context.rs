@@ -74,6 +74,7 @@ impl Context {
     }
 
     /// The identity, made on first use, which is said.
+    #[cfg_attr(not(feature = "agent"), expect(dead_code, reason = "only what collects makes an identity by itself"))]
     pub fn identity_or_new(&self, output: &Output) -> Result<Identity, Failure> {
         let path = self.identity_path()?;
         self.identity()?;

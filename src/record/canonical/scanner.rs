@@ -1,0 +1,354 @@
+//! Reading canonical JSON: one pass over the bytes that refuses any other spelling and keeps nothing but positions.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::{Bounds, CanonicalError, Form, KeyField, MAX_INTEGER, Reason, RowKeys, compare_names};
+
+/// A string literal's contents between the quotes, in canonical spelling.
+pub(crate) type RawStr<'a> = &'a str;
+
+/// Reads canonical bytes one value at a time, refusing any other spelling. Keeps nothing but positions.
+pub(crate) struct Scanner<'a> {
+    input: &'a [u8],
+    pos: usize,
+    form: Form,
+    bounds: Bounds,
+    depth: usize,
+}
+
+/// What [`Scanner::value`] passed over.
+pub(crate) struct Scanned<'a> {
+    /// Where the value's bytes lie.
+    pub range: Range<usize>,
+    /// The contents of a string, as spelled.
+    pub text: Option<RawStr<'a>>,
+    /// The keys that the value has if it is an object.
+    pub keys: RowKeys<RawStr<'a>>,
+}
+
+/// A keyed array: the field that it is keyed by and its rows, in order.
+pub(crate) struct KeyedArray<'a> {
+    pub field: KeyField,
+    pub rows: Vec<Scanned<'a>>,
+}
+
+type Scan<T> = Result<T, CanonicalError>;
+
+impl<'a> Scanner<'a> {
+    pub fn new(input: &'a [u8], form: Form, bounds: &Bounds) -> Self {
+        Self { input, pos: 0, form, bounds: *bounds, depth: 0 }
+    }
+
+    /// Passes over a whole document.
+    pub fn document(&mut self) -> Scan<()> {
+        self.value()?;
+        self.end()
+    }
+
+    /// Refuses anything behind the value.
+    pub fn end(&self) -> Scan<()> {
+        if self.pos == self.input.len() { Ok(()) } else { spelling("something follows the document") }
+    }
+
+    pub fn position(&self) -> usize {
+        self.pos
+    }
+
+    pub fn peek(&self) -> Option<u8> {
+        self.input.get(self.pos).copied()
+    }
+
+    fn expect(&mut self, byte: u8, what: &'static str) -> Scan<()> {
+        if self.peek() != Some(byte) {
+            return spelling(what);
+        }
+        self.pos += 1;
+        Ok(())
+    }
+
+    /// Passes over one value.
+    pub fn value(&mut self) -> Scan<Scanned<'a>> {
+        let from = self.pos;
+        let (mut text, mut keys) = (None, RowKeys::default());
+        match self.peek() {
+            Some(b'{') => keys = self.object()?,
+            Some(b'[') => self.array()?,
+            Some(b'"') => text = Some(self.string()?),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b't') => self.literal("true")?,
+            Some(b'f') => self.literal("false")?,
+            Some(b'n') => self.literal("null")?,
+            _ => return spelling("a value is expected"),
+        }
+        Ok(Scanned { range: from..self.pos, text, keys })
+    }
+
+    fn literal(&mut self, word: &'static str) -> Scan<()> {
+        if !self.input[self.pos..].starts_with(word.as_bytes()) {
+            return spelling("a value is expected");
+        }
+        self.pos += word.len();
+        Ok(())
+    }
+
+    fn object(&mut self) -> Scan<RowKeys<RawStr<'a>>> {
+        let mut keys = RowKeys { is_object: true, uuid: None, id: None };
+        self.members(|_, name, value| {
+            match name {
+                "uuid" => keys.uuid = value.text,
+                "id" => keys.id = value.text,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(keys)
+    }
+
+    /// Passes over an object, handing each member to `visit`.
+    pub fn members(&mut self, mut visit: impl FnMut(&mut Self, RawStr<'a>, Scanned<'a>) -> Scan<()>) -> Scan<()> {
+        self.members_with(|scanner, name| {
+            let value = scanner.value()?;
+            visit(scanner, name, value)
+        })
+    }
+
+    /// Passes over an object; `visit` is handed each name and must pass over its value.
+    pub fn members_with(&mut self, mut visit: impl FnMut(&mut Self, RawStr<'a>) -> Scan<()>) -> Scan<()> {
+        self.open(b'{', "an object is expected")?;
+        let mut previous: Option<RawStr<'a>> = None;
+        if self.peek() != Some(b'}') {
+            loop {
+                let name = self.string()?;
+                let ordered = previous.map(|before| compare_names(&unescape(before), &unescape(name)));
+                match ordered {
+                    None | Some(Ordering::Less) => previous = Some(name),
+                    Some(Ordering::Equal) => {
+                        return Err(CanonicalError::new(Reason::DuplicateMember).under_member(name));
+                    }
+                    Some(Ordering::Greater) => return spelling("member names are not sorted"),
+                }
+                self.expect(b':', "a colon is expected")?;
+                visit(self, name).map_err(|error| error.under_member(name))?;
+                if self.peek() != Some(b',') {
+                    break;
+                }
+                self.pos += 1;
+            }
+        }
+        self.close(b'}', "an object must end here, or go on with a comma")
+    }
+
+    fn open(&mut self, byte: u8, what: &'static str) -> Scan<()> {
+        if self.depth >= self.bounds.depth {
+            return Err(CanonicalError::new(Reason::TooDeep(self.bounds.depth)));
+        }
+        self.depth += 1;
+        self.expect(byte, what)
+    }
+
+    fn close(&mut self, byte: u8, what: &'static str) -> Scan<()> {
+        self.depth -= 1;
+        self.expect(byte, what)
+    }
+
+    fn array(&mut self) -> Scan<()> {
+        let mut order = RowOrder::default();
+        let record = self.form == Form::Record;
+        self.elements(|value| {
+            if record {
+                order.push(&value);
+            }
+            Ok(())
+        })?;
+        match order.outcome() {
+            Order::Unsorted(field) => Err(CanonicalError::new(Reason::RowOrder(field.name()))),
+            Order::Sorted(_) | Order::NotKeyed => Ok(()),
+        }
+    }
+
+    /// Passes over an array, handing each element to `visit`.
+    pub fn elements(&mut self, mut visit: impl FnMut(Scanned<'a>) -> Scan<()>) -> Scan<()> {
+        self.open(b'[', "an array is expected")?;
+        if self.peek() != Some(b']') {
+            for index in 0.. {
+                let value = self.value().map_err(|error| error.under_index(index))?;
+                visit(value).map_err(|error| error.under_index(index))?;
+                if self.peek() != Some(b',') {
+                    break;
+                }
+                self.pos += 1;
+            }
+        }
+        self.close(b']', "an array must end here, or go on with a comma")
+    }
+
+    /// Passes over an array and returns its rows if it is keyed.
+    pub fn rows(&mut self) -> Scan<Option<KeyedArray<'a>>> {
+        let mut rows = Some(Vec::new());
+        let mut order = RowOrder::default();
+        self.elements(|value| {
+            order.push(&value);
+            match &mut rows {
+                Some(list) if value.keys.is_object => list.push(value),
+                _ => rows = None,
+            }
+            Ok(())
+        })?;
+        match order.outcome() {
+            Order::NotKeyed => Ok(None),
+            Order::Unsorted(field) => Err(CanonicalError::new(Reason::RowOrder(field.name()))),
+            Order::Sorted(field) => Ok(rows.map(|rows| KeyedArray { field, rows })),
+        }
+    }
+
+    fn string(&mut self) -> Scan<RawStr<'a>> {
+        self.expect(b'"', "a string is expected")?;
+        let from = self.pos;
+        loop {
+            match self.peek() {
+                None => return spelling("a string does not end"),
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                Some(0..0x20) => return spelling("a control character is not escaped"),
+                Some(_) => self.pos += 1,
+            }
+        }
+        let raw = &self.input[from..self.pos];
+        self.pos += 1;
+        if raw.len() > self.bounds.string && unescape_len(raw) > self.bounds.string {
+            return Err(CanonicalError::new(Reason::StringTooLong(self.bounds.string)));
+        }
+        std::str::from_utf8(raw).map_err(|_| CanonicalError::new(Reason::Syntax("invalid UTF-8".to_owned())))
+    }
+
+    fn escape(&mut self) -> Scan<()> {
+        match self.input.get(self.pos + 1) {
+            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => self.pos += 2,
+            Some(b'u') => {
+                let digits = self.input.get(self.pos + 2..self.pos + 6).unwrap_or_default();
+                let short = [b"0008", b"0009", b"000a", b"000c", b"000d"].iter().any(|code| digits == *code);
+                let control = matches!(digits, [b'0', b'0', b'0' | b'1', b'0'..=b'9' | b'a'..=b'f']);
+                if !control || short {
+                    return spelling("an escape that is not the shortest");
+                }
+                self.pos += 6;
+            }
+            _ => return spelling("an escape that is not the shortest"),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Scan<()> {
+        let from = self.pos;
+        while matches!(self.peek(), Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
+            self.pos += 1;
+        }
+        let token = std::str::from_utf8(&self.input[from..self.pos]).unwrap_or_default();
+        let digits = token.strip_prefix('-').unwrap_or(token);
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            let canonical = digits == "0" && digits.len() == token.len() || !digits.starts_with('0');
+            return match digits.parse::<u64>() {
+                _ if !canonical => spelling("a number that is not the shortest spelling"),
+                Ok(value) if value <= MAX_INTEGER => Ok(()),
+                _ => Err(CanonicalError::new(Reason::IntegerRange)),
+            };
+        }
+        match token.parse::<f64>() {
+            Ok(value) if value.is_finite() && ryu_js::Buffer::new().format_finite(value) == token => Ok(()),
+            _ => spelling("a number that is not the shortest spelling"),
+        }
+    }
+}
+
+fn spelling<T>(what: &'static str) -> Scan<T> {
+    Err(CanonicalError::new(Reason::Spelling(what)))
+}
+
+/// Follows the elements of an array to tell whether it is keyed and sorted; keeps their keys only once they are not.
+#[derive(Default)]
+struct RowOrder<'a> {
+    not_rows: bool,
+    uuid: KeyOrder<'a>,
+    id: KeyOrder<'a>,
+}
+
+impl<'a> RowOrder<'a> {
+    fn push(&mut self, value: &Scanned<'a>) {
+        self.not_rows |= !value.keys.is_object;
+        if !self.not_rows {
+            self.uuid.push(value.keys.uuid);
+            self.id.push(value.keys.id);
+        }
+    }
+
+    fn outcome(self) -> Order {
+        let (field, keys) = if self.uuid.missing { (KeyField::Id, self.id) } else { (KeyField::Uuid, self.uuid) };
+        if self.not_rows || keys.missing || keys.seen.is_empty() {
+            Order::NotKeyed
+        } else if !keys.unsorted {
+            Order::Sorted(field)
+        } else if has_repeats(keys.seen) {
+            Order::NotKeyed
+        } else {
+            Order::Unsorted(field)
+        }
+    }
+}
+
+enum Order {
+    NotKeyed,
+    Sorted(KeyField),
+    Unsorted(KeyField),
+}
+
+#[derive(Default)]
+struct KeyOrder<'a> {
+    missing: bool,
+    unsorted: bool,
+    seen: Vec<RawStr<'a>>,
+}
+
+impl<'a> KeyOrder<'a> {
+    fn push(&mut self, key: Option<RawStr<'a>>) {
+        match key {
+            Some(key) if !self.missing => {
+                self.unsorted |= self.seen.last().is_some_and(|last| unescape(last) >= unescape(key));
+                self.seen.push(key);
+            }
+            _ => {
+                self.missing = true;
+                self.seen = Vec::new();
+            }
+        }
+    }
+}
+
+fn has_repeats(mut keys: Vec<RawStr<'_>>) -> bool {
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// The text that a canonically spelled string literal stands for.
+pub(crate) fn unescape(raw: RawStr<'_>) -> Cow<'_, str> {
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
+    }
+    let quoted = format!("\"{raw}\"");
+    serde_json::from_str::<String>(&quoted).map_or(Cow::Borrowed(raw), Cow::Owned)
+}
+
+/// How many bytes a canonically spelled string literal stands for.
+fn unescape_len(raw: &[u8]) -> usize {
+    let (mut bytes, mut at) = (0, 0);
+    while let Some(&byte) = raw.get(at) {
+        at += match (byte, raw.get(at + 1)) {
+            (b'\\', Some(b'u')) => 6,
+            (b'\\', _) => 2,
+            _ => 1,
+        };
+        bytes += 1;
+    }
+    bytes
+}
