@@ -41,6 +41,12 @@ pub trait Environment {
     }
 }
 
+/// Whether a UUID is of version 7, as the ids of bundles and records are.
+#[must_use]
+pub fn is_v7(uuid: &Uuid) -> bool {
+    uuid.get_version_num() == 7 && uuid.get_variant() == uuid::Variant::RFC4122
+}
+
 /// A time as RFC 3339 UTC with whole seconds.
 #[must_use]
 pub fn seconds(time: Timestamp) -> String {

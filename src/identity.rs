@@ -3,6 +3,7 @@
 //! Made once, all at once, and never overwritten: whoever loses these files is another client.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -116,6 +117,12 @@ impl Identity {
 
     fn read(directory: &Path, replaces: bool) -> Result<Self, IdentityError> {
         let path = |name| directory.join(name);
+        for secret in [SIGNING_KEY, PSEUDONYM_KEY] {
+            let open_to_others = fs::metadata(path(secret)).is_ok_and(|metadata| metadata.mode() & 0o077 != 0);
+            if open_to_others {
+                tracing::warn!(file = %path(secret).display(), "a secret that others can read: chmod 600 it");
+            }
+        }
         let signing_key = SigningKey::from_pem(&text(&path(SIGNING_KEY))?)
             .map_err(|source| IdentityError::Key { path: path(SIGNING_KEY), source })?;
         let key = text(&path(PSEUDONYM_KEY))?;

@@ -12,7 +12,7 @@ use crate::bundle::{Limits, VerifyError, pack, verify};
 use crate::digest::Sha256Digest;
 use crate::keys::{KeyId, PublicKey, SigningKey};
 use crate::record::canonical::{self, CanonicalError, Form, MAX_INTEGER};
-use crate::store::{Acknowledgement, LockedStore, Outcome, StoreError};
+use crate::store::{Acknowledgement, LockedStore, Settled, StoreError};
 
 /// The format that this program writes and reads.
 pub const FORMAT: &str = "kubermatic-telemetry-receipt/1";
@@ -39,6 +39,41 @@ pub struct Receipt {
     pub chain: Chain,
     pub highest_sequence: u64,
     pub records: Vec<Outcome>,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Its id.
+    #[serde(deserialize_with = "uuid_v7")]
+    pub id: Uuid,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Whether ingest has it.
+    pub status: RecordStatus,
+    /// Why it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What ingest did with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RecordStatus {
+    /// Taken.
+    Accepted,
+    /// It had it already.
+    Duplicate,
+    /// Not taken.
+    Rejected,
+}
+
+impl Outcome {
+    /// What the store needs to know of it.
+    fn settled(&self) -> Settled {
+        let accepted = matches!(self.status, RecordStatus::Accepted | RecordStatus::Duplicate);
+        Settled { id: self.id, sha256: self.sha256, accepted, reason: self.reason.clone() }
+    }
 }
 
 /// What ingest saw of a store's sequence numbers: evidence, never a gate.
@@ -184,7 +219,7 @@ pub fn import(receipt: &Receipt, store: &LockedStore) -> Result<Imported, Receip
         received: receipt.received.as_str().to_owned(),
         chain: receipt.chain.as_str().to_owned(),
         highest_sequence: receipt.highest_sequence,
-        records: receipt.records.clone(),
+        records: receipt.records.iter().map(Outcome::settled).collect(),
     })?;
     Ok(Imported { acknowledged, rejected, bundle_known })
 }

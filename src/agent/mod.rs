@@ -11,7 +11,7 @@ pub mod objects;
 mod providers;
 mod prune;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pseudonym::NameType;
 use crate::record::problem::{Category, Step};
@@ -35,8 +35,8 @@ pub struct Inventory {
 /// What was found on the master cluster.
 #[derive(Debug, Default)]
 pub struct Master {
-    /// UID of an object that lives as long as the installation.
-    pub installation_uid: Option<String>,
+    /// UIDs of objects that live as long as the installation: its configuration's and its `kube-system`'s.
+    pub installation_uids: BTreeSet<String>,
     /// Kubernetes version.
     pub version: Option<String>,
     /// KKP's configuration; exactly one is expected.

@@ -151,6 +151,7 @@ const CREDENTIALS: &[&str] = &[
     "accessKeySecret",
     "adminToken",
     "apiKey",
+    "apiToken",
     "applicationCredentialSecret",
     "client-key-data",
     "clientSecret",
@@ -486,7 +487,9 @@ impl<'de> Visitor<'de> for SkipSeed<'_, '_> {
             if name == Some("secretbox") {
                 credentials.insert("secretbox");
             }
-            members.next_value_seed(SkipSeed { name: Some(&member), credentials })?;
+            // Machine deployments may write `token: {value: …}` for `token: …` (machine-controller, ConfigVarString).
+            let named = if member == "value" { name.filter(|name| CREDENTIALS.contains(name)) } else { None };
+            members.next_value_seed(SkipSeed { name: named.or(Some(&member)), credentials })?;
         }
         Ok(())
     }

@@ -118,6 +118,16 @@ pub(super) fn write(
     write_end(out)
 }
 
+/// Everything of a bundle up to its payload.
+pub(super) fn bundle_head(document: &[u8], signature: &[u8], payload: u64, mtime: u64) -> io::Result<Vec<u8>> {
+    let names = Shape::Bundle.names();
+    let mut head = Vec::new();
+    write_file(&mut head, names[0], document, mtime)?;
+    write_file(&mut head, names[1], signature, mtime)?;
+    head.extend_from_slice(&header(names[2], payload, mtime)?);
+    Ok(head)
+}
+
 /// Reads a container's shape: step 1 of verifying. The payload is passed over.
 ///
 /// # Errors

@@ -174,7 +174,7 @@ pub fn apply(base: &Document, delta: &[u8], bounds: &Bounds, size: u64) -> Resul
     let mut splicer = Splicer { base, bounds, size, out: Vec::with_capacity(base.bytes().len()), members: Vec::new() };
     splicer.out.push(b'{');
     let mut set = delta.set.iter().peekable();
-    let (mut unset, mut changed) = (delta.unset.clone(), delta.rows.iter().collect::<Vec<_>>());
+    let (mut unset, mut changed) = (delta.unset.clone(), delta.rows.iter().peekable());
     for member in base.members() {
         let name = base.text(member.name);
         while let Some((new, value)) = set.next_if(|(new, _)| compare_raw(new, name).is_lt()) {
@@ -185,8 +185,8 @@ pub fn apply(base: &Document, delta: &[u8], bounds: &Bounds, size: u64) -> Resul
         }
         if let Some((_, value)) = set.next_if(|(new, _)| *new == name) {
             splicer.set(name, value)?;
-        } else if let Some(at) = changed.iter().position(|changes| changes.member == name) {
-            splicer.merge(name, member, changed.swap_remove(at))?;
+        } else if let Some(changes) = changed.next_if(|changes| changes.member == name) {
+            splicer.merge(name, member, changes)?;
         } else {
             splicer.copy(name, member)?;
         }
@@ -197,7 +197,8 @@ pub fn apply(base: &Document, delta: &[u8], bounds: &Bounds, size: u64) -> Resul
     if !unset.is_empty() {
         return Err(DeltaError::Invalid("it unsets a member that is not there"));
     }
-    if !changed.is_empty() {
+    // Both are in order, so that one which was passed over is still there.
+    if changed.next().is_some() {
         return Err(DeltaError::Invalid("it changes rows of a member that is not there"));
     }
     splicer.finish()
@@ -208,10 +209,15 @@ struct Delta<'a> {
     set: Vec<(&'a str, &'a [u8])>,
     unset: BTreeSet<&'a str>,
     rows: Vec<RowChanges<'a>>,
+    has_empty_part: bool,
 }
+
+/// The length of `{}` and `[]`.
+const EMPTY: usize = 2;
 
 struct RowChanges<'a> {
     member: &'a str,
+    has_empty_part: bool,
     put: Vec<Scanned<'a>>,
     delete: Vec<&'a str>,
     text: &'a [u8],
@@ -219,11 +225,12 @@ struct RowChanges<'a> {
 
 impl<'a> Delta<'a> {
     fn parse(text: &'a [u8], bounds: &Bounds) -> Result<Self, DeltaError> {
-        let mut delta = Self { set: Vec::new(), unset: BTreeSet::new(), rows: Vec::new() };
+        let mut delta = Self { set: Vec::new(), unset: BTreeSet::new(), rows: Vec::new(), has_empty_part: false };
         let mut scanner = Scanner::new(text, Form::Plain, bounds);
         let mut invalid = None;
         scanner
             .members_with(|scanner, name| {
+                let from = scanner.position();
                 match name {
                     "set" => scanner.members(|_, name, value| {
                         delta.set.push((name, &text[value.range]));
@@ -238,7 +245,9 @@ impl<'a> Delta<'a> {
                         Ok(())
                     })?,
                     "rows" => scanner.members_with(|scanner, member| {
-                        delta.rows.push(RowChanges::parse(scanner, text, member, &mut invalid)?);
+                        let changes = RowChanges::parse(scanner, text, member, &mut invalid)?;
+                        delta.has_empty_part |= changes.has_empty_part;
+                        delta.rows.push(changes);
                         Ok(())
                     })?,
                     _ => {
@@ -246,10 +255,14 @@ impl<'a> Delta<'a> {
                         scanner.value()?;
                     }
                 }
+                delta.has_empty_part |= scanner.position() - from == EMPTY;
                 Ok(())
             })
             .and_then(|()| scanner.end())
             .map_err(CanonicalError::rooted)?;
+        if delta.has_empty_part {
+            invalid = Some("it has an empty part, which must be left out");
+        }
         let named = delta.set.iter().map(|(name, _)| *name).chain(delta.rows.iter().map(|changes| changes.member));
         let mut seen = delta.unset.clone();
         if !named.into_iter().all(|name| seen.insert(name)) {
@@ -266,24 +279,32 @@ impl<'a> RowChanges<'a> {
         member: &'a str,
         invalid: &mut Option<&'static str>,
     ) -> Result<Self, CanonicalError> {
-        let mut changes = Self { member, put: Vec::new(), delete: Vec::new(), text };
-        scanner.members_with(|scanner, name| match name {
-            "put" => scanner.elements(|row| {
-                changes.put.push(row);
-                Ok(())
-            }),
-            "delete" => scanner.elements(|key| {
-                match key.text {
-                    Some(key) => changes.delete.push(key),
-                    None => *invalid = Some("`delete` must be a list of keys"),
+        let mut changes = Self { member, has_empty_part: false, put: Vec::new(), delete: Vec::new(), text };
+        let mut empty = true;
+        scanner.members_with(|scanner, name| {
+            let from = scanner.position();
+            match name {
+                "put" => scanner.elements(|row| {
+                    changes.put.push(row);
+                    Ok(())
+                })?,
+                "delete" => scanner.elements(|key| {
+                    match key.text {
+                        Some(key) => changes.delete.push(key),
+                        None => *invalid = Some("`delete` must be a list of keys"),
+                    }
+                    Ok(())
+                })?,
+                _ => {
+                    *invalid = Some("rows have a member other than `put` and `delete`");
+                    scanner.value()?;
                 }
-                Ok(())
-            }),
-            _ => {
-                *invalid = Some("rows have a member other than `put` and `delete`");
-                scanner.value().map(drop)
             }
+            empty = false;
+            changes.has_empty_part |= scanner.position() - from == EMPTY;
+            Ok(())
         })?;
+        changes.has_empty_part |= empty;
         Ok(changes)
     }
 
@@ -528,6 +549,11 @@ mod tests {
             (r#"{"rows":{"rows":{"put":[{"uuid":"1"}]}}}"#, "has already"),
             (r#"{"rows":{"rows":{"delete":["1"],"put":[{"n":1,"uuid":"1"}]}}}"#, "names a row twice"),
             (r#"{"rows":{"i":{"delete":["1"]}}}"#, "not keyed by the same field"),
+            (r#"{"set":{}}"#, "empty part"),
+            (r#"{"unset":[]}"#, "empty part"),
+            (r#"{"rows":{}}"#, "empty part"),
+            (r#"{"rows":{"rows":{}}}"#, "empty part"),
+            (r#"{"rows":{"rows":{"delete":["1"],"put":[]}}}"#, "empty part"),
         ];
         for (delta, expected) in cases {
             let error = applied(base, delta).unwrap_err().to_string();

@@ -14,7 +14,7 @@ use crate::digest::{PrefixedDigest, Sha256Digest};
 use crate::keys::rotation::Link;
 use crate::keys::{KeyId, PublicKey};
 use crate::record::canonical::{self, CanonicalError, Form, MAX_INTEGER};
-use crate::record::envelope::{Kind, RecordTime, Version};
+use crate::record::envelope::{Kind, RecordTime, Version, is_rfc3339};
 
 /// The format that this program writes and reads.
 pub const FORMAT: &str = "kubermatic-telemetry-bundle/1";
@@ -38,7 +38,7 @@ pub struct Manifest {
     pub sequence: u64,
     #[serde(deserialize_with = "required")]
     pub previous: Option<PrefixedDigest>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "links")]
     pub rotation: Vec<Link>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_uuid")]
     pub replaces: Option<Uuid>,
@@ -121,8 +121,7 @@ impl TryFrom<String> for Seconds {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let valid = text.len() == 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
-        if valid && text.parse::<jiff::Timestamp>().is_ok() {
+        if text.len() == 20 && text.ends_with('Z') && is_rfc3339(&text) {
             Ok(Self(text))
         } else {
             Err("not an RFC 3339 time in UTC with whole seconds and `Z`")
@@ -248,6 +247,9 @@ impl Manifest {
             within("the size of a record in bytes", record.size, limits.record_bytes)?;
         }
         let invalid = |what: &str| Err(VerifyError::Invalid(what.to_owned()));
+        if !self.records.iter().map(|record| &record.id).chain([&self.bundle]).all(crate::clock::is_v7) {
+            return invalid("the ids of bundle and records must be UUIDs of version 7");
+        }
         if !(1..=MAX_INTEGER).contains(&self.sequence) {
             return invalid("`sequence` must be from 1 to 2^53-1");
         }
@@ -301,12 +303,21 @@ pub(crate) fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D
 /// A UUID of version 7.
 pub(crate) fn uuid_v7<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     let uuid = uuid(deserializer)?;
-    let is_v7 = uuid.get_version_num() == 7 && uuid.get_variant() == uuid::Variant::RFC4122;
-    if is_v7 { Ok(uuid) } else { Err(de::Error::custom("not a UUID of version 7")) }
+    if crate::clock::is_v7(&uuid) { Ok(uuid) } else { Err(de::Error::custom("not a UUID of version 7")) }
 }
 
 fn optional_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
     uuid(deserializer).map(Some)
+}
+
+/// A rotation chain. Decoding keys takes time, so that there is a bound here beside the one in the limits.
+fn links<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Link>, D::Error> {
+    const MOST: usize = 1024;
+    let raw = Vec::<&RawValue>::deserialize(deserializer)?;
+    if raw.len() > MOST {
+        return Err(de::Error::custom("a rotation chain of more than 1024 links"));
+    }
+    raw.into_iter().map(|link| serde_json::from_str(link.get()).map_err(de::Error::custom)).collect()
 }
 
 /// A member that may be null but must be there.

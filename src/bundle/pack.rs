@@ -145,7 +145,7 @@ pub fn pack<E, W: Write>(
             encoding: if delta.is_some() { Encoding::Delta } else { Encoding::Full },
             size: document.bytes().len() as u64,
             sha256: Sha256Digest::of(document.bytes()),
-            counts: Counts::new(&document.counts()).map_err(io::Error::from)?,
+            counts: counts(&document)?,
         });
         previous = Some(document);
         progress(index as u64 + 1, all);
@@ -156,6 +156,29 @@ pub fn pack<E, W: Write>(
     within("the size of the decompressed records in bytes", expanded, size.saturating_mul(limits.ratio))?;
     let manifest = manifest(header, Payload { name: PAYLOAD_NAME.to_owned(), size, sha256 }, entries, key);
     sign(manifest, key, limits)
+}
+
+/// Checks that a record could be packed, were it alone, so that one which never can does not get in the others' way.
+///
+/// # Errors
+/// The limit that it exceeds.
+pub fn check_alone(document: &Document, limits: &Limits) -> Result<(), LimitExceeded> {
+    let size = document.bytes().len() as u64;
+    within("the size of a record in bytes", size, limits.record_bytes)?;
+    let mut gzip = GzBuilder::new().write(Hashing::new(io::sink()), Compression::fast());
+    // Writing to nowhere does not fail.
+    let compressed = gzip.write_all(document.bytes()).and_then(|()| gzip.finish()).map_or(0, |sink| sink.finish().1);
+    within("the size of the decompressed records in bytes", size, compressed.saturating_mul(limits.ratio))
+}
+
+/// How many counts of a record a manifest has, and how long their names may be; they are informative.
+const MOST_COUNTS: usize = 64;
+
+fn counts(document: &Document) -> io::Result<Counts> {
+    let mut counts = document.counts();
+    counts.retain(|(name, _)| name.len() <= MOST_COUNTS);
+    counts.truncate(MOST_COUNTS);
+    Ok(Counts::new(&counts)?)
 }
 
 fn sort_key(item: &Item) -> (&str, &str, &str, Uuid) {

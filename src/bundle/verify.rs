@@ -32,6 +32,7 @@ pub struct Verified<R> {
     /// [`Trust::Trusted`], or [`Trust::Unknown`] where nothing is known of the client.
     pub trust: Trust,
     reader: R,
+    signature: Vec<u8>,
     payload: (u64, u64),
     limits: Limits,
 }
@@ -73,6 +74,7 @@ pub fn verify<R: Read + Seek>(
         manifest_bytes: contents.document,
         trust,
         reader,
+        signature: contents.signature,
         payload: contents.payload,
         limits: limits.clone(),
     };
@@ -132,9 +134,20 @@ impl<R: Read + Seek> Verified<R> {
         self.walk(visit, &mut |_, _| {})
     }
 
-    /// Gives the file back, wherever it was read to.
-    pub fn into_reader(self) -> R {
-        self.reader
+    /// The bundle in the container that this program writes, made of what was verified; equal bundles give equal bytes,
+    /// however they were packed on their way. Its end is reached only if the payload is still the one that was verified.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn into_bundle(mut self) -> io::Result<impl Read> {
+        let (start, size) = self.payload;
+        let mtime = self.manifest.created.unix();
+        let head = container::bundle_head(&self.manifest_bytes, &self.signature, size, mtime)?;
+        let tail = vec![0; container::padding(size) + 2 * BLOCK];
+        self.reader.seek(SeekFrom::Start(start))?;
+        let payload = Hashing::new(self.reader.take(size));
+        let payload = Same { inner: Some(payload), expected: (size, self.manifest.payload.sha256) };
+        Ok(io::Cursor::new(head).chain(payload).chain(io::Cursor::new(tail)))
     }
 
     /// Step 6: decompress while hashing once more, and check every record.
@@ -165,6 +178,28 @@ impl<R: Read + Seek> Verified<R> {
             return Err(bundle(VerifyError::Changed));
         }
         Ok(())
+    }
+}
+
+/// Reads something again and fails at its end if it is not the same.
+struct Same<R> {
+    inner: Option<Hashing<R>>,
+    expected: (u64, Sha256Digest),
+}
+
+impl<R: Read> Read for Same<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(inner) = self.inner.as_mut().filter(|_| !buffer.is_empty()) else { return Ok(0) };
+        let count = inner.read(buffer)?;
+        if count == 0
+            && let Some(inner) = self.inner.take()
+        {
+            let (_, size, sha256) = inner.finish();
+            if (size, sha256) != self.expected {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, VerifyError::Changed));
+            }
+        }
+        Ok(count)
     }
 }
 

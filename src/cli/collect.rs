@@ -9,7 +9,7 @@ use serde_json::json;
 
 use kubermatic_telemetry::agent::manifests::{self, DEFAULT_FILE_LIMIT, Installation};
 use kubermatic_telemetry::agent::{kubermatic, kubernetes};
-use kubermatic_telemetry::bundle::Limits;
+use kubermatic_telemetry::bundle::{Limits, pack};
 use kubermatic_telemetry::identity::Identity;
 use kubermatic_telemetry::pseudonym::Pseudonymizer;
 use kubermatic_telemetry::record::canonical::{self, Form};
@@ -23,6 +23,8 @@ use super::failure::Failure;
 use super::files::read_input;
 use super::output::{Output, count};
 
+/// Collect records into the store.
+///
 /// Reads an installation and stores one record of each kind. Give --manifests DIR (docs/air-gap.md has the kubectl
 /// commands that fill such a directory), or hand a finished record of another product in with --record FILE.
 #[derive(Debug, clap::Args)]
@@ -33,7 +35,7 @@ pub struct Args {
     #[command(flatten)]
     source: ManifestArgs,
     /// Take a finished record of another product, as JSON; `-` is stdin.
-    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifests", "collectors"])]
     record: Option<PathBuf>,
     /// Allow a kind of record that this program does not know; may be given several times.
     #[arg(long, value_name = "KIND", requires = "record")]
@@ -164,23 +166,20 @@ pub fn put_collected(
     output: &Output,
 ) -> Result<Vec<StoredRecord>, Failure> {
     let names = identity.pseudonymizer();
-    match &installation.inventory.master.installation_uid {
-        Some(uid) => store.bind(names.installation(uid))?,
-        None => output.warning(
+    let uids = &installation.inventory.master.installation_uids;
+    store.bind(&uids.iter().map(|uid| names.installation(uid)).collect::<Vec<_>>())?;
+    if uids.is_empty() {
+        output.warning(
             "the manifests do not tell which installation they are of: the KubermaticConfiguration has no UID",
             Some("export it as kubectl prints it, with its metadata"),
-        ),
+        );
     }
     let documents = records(installation, collectors, &names, &context.environment().now_text())?;
     documents.iter().map(|document| put(document, store, context, output)).collect()
 }
 
 fn put(document: &Document, store: &LockedStore, context: &Context, output: &Output) -> Result<StoredRecord, Failure> {
-    let (size, most) = (document.bytes().len() as u64, Limits::default().record_bytes);
-    if size > most {
-        return Err(Failure::new(format!("the record has {size} bytes, more than the {most} that a bundle can carry"))
-            .hint("collect the kinds one by one, or leave the machine deployments of user clusters out"));
-    }
+    pack::check_alone(document, &Limits::default())?;
     let record = store.put(document.envelope()?, document.bytes(), context.environment())?;
     output.note(&format!("collected {}: {}", record.envelope.kind, summary(document)));
     Ok(record)
@@ -221,6 +220,7 @@ fn take_record(file: &Path, allowed: &[Kind], context: &Context, output: &Output
         return Err(named(Failure::new(format!("records of kind {kind} are not allowed here")))
             .hint(format!("if this site allows them, say so with --allow-kind {kind}")));
     }
+    pack::check_alone(&document, &limits).map_err(|error| named(error.into()))?;
     let identity = context.identity_or_new(output)?;
     let store = context.locked_store(&identity)?;
     let record = store.put(envelope, document.bytes(), context.environment())?;

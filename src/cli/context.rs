@@ -49,7 +49,7 @@ impl Context {
     /// Whether telemetry is on.
     pub fn telemetry(&self) -> Result<Decision, Failure> {
         let flag = self.global.telemetry.map(|switch| matches!(switch, Switch::On));
-        Ok(setting::decide(flag, |name| std::env::var(name).ok())?)
+        Ok(setting::decide(flag, |name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))?)
     }
 
     /// The identity, if there is one. A store without one means that it was lost, not that there is none yet.

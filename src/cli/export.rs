@@ -21,6 +21,8 @@ use super::output::{Output, bytes, count, escaped};
 /// No bundle was written, which is no failure.
 const NO_BUNDLE: u8 = 4;
 
+/// Pack pending records into a signed bundle.
+///
 /// Packs everything that is pending, that is, not acknowledged by a receipt. Exporting again is harmless: ingest
 /// recognises what it has. Exit code 4 says that no bundle was written, because nothing is pending or telemetry is off.
 #[derive(Debug, clap::Args)]
@@ -73,8 +75,10 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         return Ok(ExitCode::from(NO_BUNDLE));
     };
     let (_, file) = reporter::open_bundle(&store, export.sequence)?;
+    // Whoever reads the bundle may be slow; collectors must not wait for them.
+    drop(store);
     write(&target, file, &export)?;
-    store.delivered(&export)?;
+    context.locked_store(&identity)?.delivered(&export)?;
     report(&target, &export, output)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -138,7 +138,10 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
              one aside if it was a trial",
         ),
         StoreError::Busy { .. } => Some("wait for it to end, or see with `fuser` which process it is"),
-        StoreError::File(_) | StoreError::Damaged { .. } | StoreError::System(_) => None,
+        StoreError::UnknownInstallation { .. } => {
+            Some("export the KubermaticConfiguration to master/ as kubectl prints it, with its metadata")
+        }
+        StoreError::File(_) | StoreError::Damaged { .. } | StoreError::Exhausted | StoreError::System(_) => None,
     }
 }
 
@@ -159,7 +162,9 @@ fn receipt_hint(error: &ReceiptError) -> Option<&'static str> {
 fn export_hint(error: &ExportError) -> Option<&'static str> {
     match error {
         ExportError::NoSuchExport(_) => Some("`status --history` lists the exports"),
-        ExportError::NotKept(_) => Some("its records are still pending unless a receipt came: export them anew"),
+        ExportError::NotKept(_) | ExportError::Damaged(_) => {
+            Some("its records are still pending unless a receipt came: export them anew")
+        }
         _ => None,
     }
 }

@@ -110,7 +110,7 @@ pub fn open_bundle(path: &Path, limits: &Limits) -> Result<File, Failure> {
 
 /// One byte more than is allowed is enough to be told that it is too much.
 fn spool(input: impl Read, limits: &Limits) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
+    let mut file = durable::scratch(&std::env::temp_dir()).map_err(|error| error.source)?;
     io::copy(&mut input.take(limits.bundle_bytes.saturating_add(1)), &mut file)?;
     Ok(file)
 }

@@ -11,7 +11,7 @@ use kubermatic_telemetry::ingest::archive::Archive;
 use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, Policy};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
-use kubermatic_telemetry::store::RecordStatus;
+use kubermatic_telemetry::receipt::RecordStatus;
 use kubermatic_telemetry::store::durable::{self, Access, Existing};
 
 use super::Done;
@@ -20,6 +20,8 @@ use super::failure::Failure;
 use super::files::{LimitArgs, open_bundle};
 use super::output::{Output, count};
 
+/// Accept bundles into an archive and sign receipts for them: Kubermatic's side.
+///
 /// Verifies each bundle before anything else, keeps it, and signs a receipt. The same bundle again gives the same
 /// receipt. One that is refused leaves nothing behind, and the others go on.
 #[derive(Debug, clap::Args)]

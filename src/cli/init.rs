@@ -7,13 +7,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use kubermatic_telemetry::identity::{Identity, NewIdentity};
-use kubermatic_telemetry::store::durable;
+use kubermatic_telemetry::store::{durable, lock_directory};
 
 use super::Done;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
 
+/// Make the identity of this installation, if there is none.
+///
 /// Makes the client UUID, the signing key and the pseudonym key, unless they are there. Prints the client UUID, the key id
 /// and the public key, which Kubermatic needs to trust this installation.
 #[derive(Debug, clap::Args)]
@@ -60,6 +62,8 @@ fn print(identity: &Identity, output: &Output) -> Result<(), Failure> {
 /// Moves an identity and its store aside, and returns the client UUID that they were of.
 fn move_aside(context: &Context, output: &Output) -> Result<Option<Uuid>, Failure> {
     let (identity, store) = (context.identity_path()?, context.store_path()?);
+    // Nobody may be writing to what is moved.
+    let _lock = if store.is_dir() { Some(lock_directory(&store)?) } else { None };
     // A lost identity still has its name in the store.
     let known = Identity::load(&identity).ok().flatten().map(|identity| identity.client());
     let client = known.or_else(|| store_owner(&store));

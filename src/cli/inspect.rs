@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use kubermatic_telemetry::bundle::verify::{self, EachError, Verified};
 use kubermatic_telemetry::bundle::{Limits, Manifest};
 use kubermatic_telemetry::keys::keyring::Trust;
+use kubermatic_telemetry::receipt::RecordStatus;
 use kubermatic_telemetry::receipt::{self, Receipt};
 use kubermatic_telemetry::record;
-use kubermatic_telemetry::store::RecordStatus;
 use kubermatic_telemetry::store::durable::{self, Access, Existing, FileError};
 
 use super::Done;
@@ -21,6 +21,8 @@ use super::failure::Failure;
 use super::files::{LimitArgs, TrustArgs, open_bundle};
 use super::output::{Output, bytes, count, escaped};
 
+/// Show what is in a bundle or receipt.
+///
 /// Verifies the file first and says what came of it: trusted, or intact but of an unknown signer. Of a damaged file it
 /// shows the error and nothing else.
 #[derive(Debug, clap::Args)]

@@ -15,6 +15,8 @@ use super::failure::Failure;
 use super::files::{Target, public_keys};
 use super::output::{Output, count};
 
+/// Show, export and trust public keys.
+///
 /// Private keys never leave the identity; these verbs handle public ones.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -77,6 +79,10 @@ fn show(context: &Context, output: &Output) -> Result<(), Failure> {
 
 fn trust(file: &std::path::Path, client: Uuid, keyring: &std::path::Path, output: &Output) -> Result<(), Failure> {
     let added = public_keys(file)?;
+    durable::create_directory(keyring)?;
+    // Two at once would lose one's key.
+    let lock = durable::open_lock(&keyring.join(".lock"))?;
+    lock.lock()?;
     let path = keyring.join(format!("{client}.pem"));
     let mut keys = if path.exists() { public_keys(&path)? } else { Vec::new() };
     for key in added {
@@ -87,7 +93,6 @@ fn trust(file: &std::path::Path, client: Uuid, keyring: &std::path::Path, output
             keys.push(key);
         }
     }
-    durable::create_directory(keyring)?;
     let text: String = keys.iter().map(PublicKey::to_pem).collect();
     durable::write(&path, text.as_bytes(), Access::Public, Existing::Replace)?;
     output.note(&format!("{}: {}", path.display(), count(keys.len(), "key")));

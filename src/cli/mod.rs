@@ -88,28 +88,17 @@ enum Switch {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make the identity of this installation, if there is none.
     Init(init::Args),
-    /// Collect records into the store.
     #[cfg(feature = "agent")]
     Collect(collect::Args),
-    /// Pack pending records into a signed bundle.
     Export(export::Args),
-    /// Print exactly what an export would contain.
     Preview(preview::Args),
-    /// Check a bundle: is it whole, and whose is it?
     Verify(verify::Args),
-    /// Show what is in a bundle or receipt.
     Inspect(inspect::Args),
-    /// Check receipts that came back, and let the records go that have arrived.
     Receipt(receipt::Args),
-    /// Show the identity, what is pending, and what became of what was exported.
     Status(status::Args),
-    /// Show, export and trust public keys.
     Keys(keys::Args),
-    /// Print the pseudonyms of names, locally.
     Pseudonym(pseudonym::Args),
-    /// Accept bundles into an archive and sign receipts for them: Kubermatic's side.
     #[cfg(feature = "ingest")]
     Ingest(ingest::Args),
 }

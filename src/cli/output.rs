@@ -1,12 +1,15 @@
 //! The only place that prints.
 #![expect(clippy::print_stderr, reason = "this is the module that the rule points to")]
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
+
+use kubermatic_telemetry::record::values::is_invisible;
 
 use super::failure::Failure;
 
@@ -50,7 +53,14 @@ impl Output {
 
     /// Prints a JSON document.
     pub fn document<T: Serialize>(&self, document: &T) -> Result<(), Failure> {
-        self.line(&serde_json::to_string_pretty(document)?)
+        // JSON escapes only the oldest control characters by itself; these can stand in strings alone.
+        let text = serde_json::to_string_pretty(document)?;
+        self.line(
+            &text
+                .chars()
+                .map(|c| if is_safe(c) || c == '\n' { c.to_string() } else { unicode_escape(c) })
+                .collect::<String>(),
+        )
     }
 
     /// Says something to the person.
@@ -136,7 +146,22 @@ pub fn start_log(verbosity: Option<u8>) {
 
 /// Text from outside with control characters escaped.
 pub fn escaped(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars().map(|c| if is_safe(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+}
+
+/// Whether a character shows as itself and leaves the text around it alone.
+fn is_safe(c: char) -> bool {
+    !c.is_control() && !is_invisible(c)
+}
+
+/// A character as JSON escapes it.
+fn unicode_escape(c: char) -> String {
+    let mut text = String::new();
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\\u{unit:04x}");
+    }
+    text
 }
 
 /// A number of bytes for people.

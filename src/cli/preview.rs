@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use kubermatic_telemetry::record::{self, reference};
 use kubermatic_telemetry::reporter::{self, Selection};
-use kubermatic_telemetry::store::Store;
+use kubermatic_telemetry::store::StoreError;
 use uuid::Uuid;
 
 use super::Done;
@@ -14,6 +14,8 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
 
+/// Print exactly what an export would contain.
+///
 /// Prints the pending records, one a line, byte for byte as they would lie in the bundle. With --manifests DIR it also
 /// prints what would be collected from there, without storing it.
 #[derive(Debug, clap::Args)]
@@ -55,13 +57,20 @@ struct Shown {
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let telemetry = context.telemetry()?;
-    let (client, records) = if telemetry.on { gather(args, context, output)? } else { (None, Vec::new()) };
+    let (client, records) = if telemetry.on {
+        gather(args, context, output)?
+    } else {
+        (context.identity()?.map(|identity| identity.client()), Vec::new())
+    };
     if !telemetry.on {
         output.note(&format!("telemetry is off ({}): nothing would leave", telemetry.by.as_str()));
     } else if records.is_empty() {
         output.note("nothing is pending: nothing would leave");
     }
     if args.is_report() {
+        let client = client.ok_or_else(|| {
+            Failure::new("there is no identity, whose client UUID a report needs").hint("`init` makes one")
+        })?;
         print_report(client, &records, context, output)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -85,11 +94,15 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
     let identity = context.identity()?;
     let mut shown = Vec::new();
     let store = identity.as_ref().map(|identity| context.store(identity)).transpose()?.flatten();
-    let store = store.map(Store::lock).transpose()?;
     if let Some(store) = &store {
         let selection = Selection { only_new: args.new, note: None };
         for record in reporter::select(store, &selection)? {
-            shown.push(Shown { kind: record.envelope.kind.as_str().to_owned(), bytes: store.load(&record)? });
+            match store.load(&record) {
+                Ok(bytes) => shown.push(Shown { kind: record.envelope.kind.as_str().to_owned(), bytes }),
+                // An export will set it aside; looking changes nothing.
+                Err(error @ StoreError::Damaged { .. }) => output.warning(&error.to_string(), None),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     #[cfg(feature = "agent")]
@@ -100,8 +113,9 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
             Some(identity) => identity.pseudonymizer(),
             None => passing_names(context, output)?,
         };
-        if let (Some(store), Some(uid)) = (&store, &installation.inventory.master.installation_uid) {
-            store.check_installation(names.installation(uid))?;
+        if let Some(store) = &store {
+            let uids = installation.inventory.master.installation_uids.iter();
+            store.check_installation(&uids.map(|uid| names.installation(uid)).collect::<Vec<_>>())?;
         }
         let time = context.environment().now_text();
         for document in collect::records(&installation, Collector::ALL, &names, &time)? {
@@ -127,11 +141,11 @@ fn passing_names(
 }
 
 /// The newest record of each kind, as the reference client sends them.
-fn print_report(client: Option<Uuid>, records: &[Shown], context: &Context, output: &Output) -> Result<(), Failure> {
+fn print_report(client: Uuid, records: &[Shown], context: &Context, output: &Output) -> Result<(), Failure> {
     let newest = [record::kubernetes::KIND, record::kubermatic::KIND]
         .into_iter()
         .filter_map(|kind| records.iter().rev().find(|record| record.kind == kind));
     let newest = newest.map(|record| serde_json::from_slice(&record.bytes)).collect::<Result<Vec<_>, _>>()?;
-    let report = reference::report(client.unwrap_or_default(), &context.environment().now_text(), &newest);
+    let report = reference::report(client, &context.environment().now_text(), &newest);
     output.line(&serde_json::to_string(&report)?)
 }

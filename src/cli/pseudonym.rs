@@ -10,6 +10,8 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
 
+/// Print the pseudonyms of names, locally.
+///
 /// Computes the pseudonyms of names with this installation's key, so that you can find out which seed or cluster a
 /// problem means. Nothing leaves, and nothing is stored.
 #[derive(Debug, clap::Args)]

@@ -17,6 +17,8 @@ use super::failure::Failure;
 use super::files::read_input;
 use super::output::{Output, count, escaped};
 
+/// Check receipts that came back, and let the records go that have arrived.
+///
 /// Checks each receipt's signature, signer and client, and lets the records go that it says have arrived. Importing a
 /// receipt twice is harmless, and their order does not matter.
 #[derive(Debug, clap::Args)]

@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use kubermatic_telemetry::setting::Decision;
-use kubermatic_telemetry::store::{Acknowledgement, Export, LockedStore, Store, StoredRecord};
+use kubermatic_telemetry::store::{Acknowledgement, Export, Store, StoredRecord};
 
 use super::Done;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Output, bytes, count, escaped};
 
+/// Show the identity, what is pending, and what became of what was exported.
+///
 /// Shows whether telemetry is on and which setting decided, the identity, the pending records, the last export and the
 /// last receipt. With --history it lists every export and receipt.
 #[derive(Debug, clap::Args)]
@@ -26,7 +28,6 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let telemetry = context.telemetry()?;
     let identity = context.identity()?;
     let store = identity.as_ref().map(|identity| context.store(identity)).transpose()?.flatten();
-    let store = store.map(Store::lock).transpose()?;
     let state = store.as_ref().map(State::read).transpose()?.unwrap_or_default();
     if output.is_json() {
         let key = identity.as_ref().map(|identity| identity.signing_key().public().id());
@@ -34,7 +35,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             "telemetry": { "on": telemetry.on, "decidedBy": telemetry.by.as_str() },
             "client": identity.as_ref().map(kubermatic_telemetry::identity::Identity::client),
             "key": key,
-            "store": store.as_ref().map(|store| store.id()),
+            "store": store.as_ref().map(Store::id),
             "pending": state.pending_json(),
             "rejected": state.rejected.len(),
             "quarantine": state.quarantined,
@@ -81,7 +82,7 @@ struct State {
 }
 
 impl State {
-    fn read(store: &LockedStore) -> Result<Self, Failure> {
+    fn read(store: &Store) -> Result<Self, Failure> {
         Ok(Self {
             pending: store.pending()?,
             rejected: store.rejected()?,

@@ -14,6 +14,8 @@ use super::failure::Failure;
 use super::files::{LimitArgs, TrustArgs, open_bundle};
 use super::output::{Output, bytes, count};
 
+/// Check a bundle: is it whole, and whose is it?
+///
 /// Checks the container, the signature over the manifest, the signer, the payload's digest, and every record, in that
 /// order, and changes nothing. Exit code 0: valid and trusted; 3: valid, but no key of this client is trusted; 1: not
 /// valid, revoked, or signed by another key than the client's.

@@ -15,10 +15,9 @@ use crate::clock::Environment;
 use crate::digest::Sha256Digest;
 use crate::keys::keyring::{Keyring, Trust, Trusts};
 use crate::keys::rotation::Link;
-use crate::keys::{KeyError, KeyId, PublicKey, SigningKey};
-use crate::receipt::{Chain, FORMAT, Receipt};
+use crate::keys::{KeyError, KeyId, PublicKey, SigningKey, rotation};
+use crate::receipt::{Chain, FORMAT, Outcome, Receipt, RecordStatus};
 use crate::store::durable::{self, Access, Existing, FileError};
-use crate::store::{Outcome, RecordStatus};
 
 /// Whose bundles are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,33 +90,39 @@ pub struct Ingest<'a> {
 impl Trusts for Ingest<'_> {
     fn judge(&self, client: Uuid, signer: &PublicKey, chain: &[Link]) -> io::Result<Trust> {
         let mut keyring = self.keyring.clone();
-        // Keys of the archive never speak for a client that nobody let in.
+        // What the archive knows never speaks for a client that nobody let in.
         if self.keyring.lists(client) || self.policy == Policy::Tofu {
-            let keys = self.known_keys(client).map_err(io::Error::other)?;
-            if !keys.is_empty() {
-                keyring.insert(client, keys);
-            }
+            self.judge_known(&mut keyring, client, signer, chain).map_err(io::Error::other)
+        } else {
+            Ok(keyring.judge(client, signer, chain))
         }
-        Ok(keyring.judge(client, signer, chain))
     }
 }
 
 impl Ingest<'_> {
-    /// The keys that the archive knows of a client: those that rotations led to and, unless the keyring lists the
-    /// client, the pinned one.
-    fn known_keys(&self, client: Uuid) -> Result<Vec<PublicKey>, ArchiveError> {
+    /// Judges with the archive's help: the pinned key, unless the keyring lists the client, and the chain by which an
+    /// earlier bundle introduced the signer. A kept chain is judged anew each time, so that revoking a key in it ends it.
+    fn judge_known(
+        &self,
+        keyring: &mut Keyring,
+        client: Uuid,
+        signer: &PublicKey,
+        chain: &[Link],
+    ) -> Result<Trust, ArchiveError> {
         let prefix = client_prefix(client);
-        let mut names: Vec<_> =
-            self.archive.list(&format!("{prefix}/keys"))?.iter().map(|name| format!("{prefix}/keys/{name}")).collect();
-        if !self.keyring.lists(client) {
-            names.push(format!("{prefix}/pinned.pem"));
+        if !self.keyring.lists(client)
+            && let Some(pem) = self.archive.get(&format!("{prefix}/pinned.pem"))?
+        {
+            keyring.insert(client, PublicKey::all_from_pem(&String::from_utf8_lossy(&pem)).unwrap_or_default());
         }
-        let mut keys = Vec::new();
-        for name in names {
-            let text = self.archive.get(&name)?.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-            keys.extend(PublicKey::all_from_pem(&text).unwrap_or_default());
+        let judged = keyring.judge(client, signer, chain);
+        if !chain.is_empty() || judged != Trust::Conflict {
+            return Ok(judged);
         }
-        Ok(keys)
+        let kept = self.archive.get(&rotation_name(client, &signer.id()))?.unwrap_or_default();
+        let kept: Vec<Link> = serde_json::from_slice(&kept).unwrap_or_default();
+        let holds = !kept.is_empty() && rotation::check(&kept, client, signer).is_ok();
+        Ok(if holds { keyring.judge(client, signer, &kept) } else { judged })
     }
 
     /// Pins the key of an unknown client's first bundle. Of two at once one wins, and the other is judged by it.
@@ -135,14 +140,14 @@ impl Ingest<'_> {
         }
     }
 
-    /// Keeps the key that a rotation led to: the client sends the chain only until it has a receipt.
-    fn keep_rotated_key(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
+    /// Keeps the chain that led to the signer: the client sends it only until it has a receipt.
+    fn keep_rotation(&self, manifest: &Manifest) -> Result<(), IngestError> {
         if manifest.rotation.is_empty() {
             return Ok(());
         }
-        let id = manifest.key.as_str().trim_start_matches("sha256:");
-        let name = format!("{}/keys/{id}.pem", client_prefix(manifest.client));
-        self.archive.create(&name, manifest.public_key.to_pem().into_bytes()).map(drop)
+        let chain = serde_json::to_vec(&manifest.rotation).map_err(|error| IngestError::System(error.into()))?;
+        self.archive.create(&rotation_name(manifest.client, &manifest.key), chain)?;
+        Ok(())
     }
 
     /// Enters a record, and tells whether the archive has it from before.
@@ -155,15 +160,22 @@ impl Ingest<'_> {
         let name = format!("{}/records/{}", client_prefix(manifest.client), record.id);
         let entry = format!("{} {manifest_sha256}\n", record.sha256);
         let created = self.archive.create(&name, entry.clone().into_bytes())?;
-        let present = if created { entry.clone() } else { self.text(&name)? };
-        let same = present.split(' ').next() == Some(record.sha256.to_string().as_str());
-        let (status, reason) = match (present == entry, same) {
-            // Made just now, or by an attempt at this very bundle that was interrupted.
-            (true, _) => (RecordStatus::Accepted, None),
-            (false, true) => (RecordStatus::Duplicate, None),
-            (false, false) => (RecordStatus::Rejected, Some("idConflict".to_owned())),
+        let present = if created { entry } else { self.text(&name)? };
+        let (digest, brought_by) = present.trim_end().split_once(' ').unwrap_or_default();
+        let (status, reason) = if digest != record.sha256.to_string() {
+            (RecordStatus::Rejected, Some("idConflict".to_owned()))
+        } else if brought_by != manifest_sha256.to_string() && self.is_committed(manifest, brought_by)? {
+            (RecordStatus::Duplicate, None)
+        } else {
+            // Entered just now, or by an attempt that was interrupted before its receipt.
+            (RecordStatus::Accepted, None)
         };
         Ok(Outcome { id: record.id, sha256: record.sha256, status, reason })
+    }
+
+    /// Whether a bundle of the client was accepted, which its receipt says.
+    fn is_committed(&self, manifest: &Manifest, manifest_sha256: &str) -> Result<bool, ArchiveError> {
+        self.archive.has(&receipt_name(manifest.client, manifest_sha256))
     }
 
     fn text(&self, name: &str) -> Result<String, IngestError> {
@@ -200,6 +212,15 @@ impl Ingest<'_> {
     }
 }
 
+fn receipt_name(client: Uuid, manifest_sha256: &str) -> String {
+    format!("{}/receipts/{manifest_sha256}.tar", client_prefix(client))
+}
+
+/// Where the chain lies that introduced a key.
+fn rotation_name(client: Uuid, key: &KeyId) -> String {
+    format!("{}/rotations/{}.json", client_prefix(client), key.as_str().trim_start_matches("sha256:"))
+}
+
 /// Accepts a bundle: verifies it, keeps it, and signs a receipt for it with `receipt_key`, which is asked for only when
 /// a new receipt is to be signed. The same bundle again gives the same receipt.
 ///
@@ -220,16 +241,15 @@ pub fn accept<R: Read + Seek>(
     let Verified { manifest_sha256, .. } = verified;
     let manifest = verified.manifest.clone();
     let prefix = client_prefix(manifest.client);
-    let receipt_name = format!("{prefix}/receipts/{manifest_sha256}.tar");
+    let receipt_name = receipt_name(manifest.client, &manifest_sha256.to_string());
     if let Some(receipt) = ingest.archive.get(&receipt_name)? {
         return opened(manifest, receipt, true, pinned, ingest.limits);
     }
-    ingest.keep_rotated_key(&manifest)?;
+    ingest.keep_rotation(&manifest)?;
     let bundle_name = format!("{prefix}/bundles/{manifest_sha256}.tar");
     if !ingest.archive.has(&bundle_name)? {
-        let mut reader = verified.into_reader();
-        reader.rewind().map_err(ArchiveError::Bundle)?;
-        ingest.archive.store(&bundle_name, &mut reader)?;
+        let mut bundle = verified.into_bundle().map_err(ArchiveError::Bundle)?;
+        ingest.archive.store(&bundle_name, &mut bundle)?;
     }
     let records = manifest.records.iter().map(|record| ingest.enter(&manifest, manifest_sha256, record));
     let records = records.collect::<Result<Vec<_>, _>>()?;

@@ -1,10 +1,10 @@
 //! The archive: an object store with everything of a client under `clients/<uuid>/`.
 //!
 //! ```text
-//! bundles/<manifest-sha256>.tar             the bundle as it came
+//! bundles/<manifest-sha256>.tar             the bundle, in the container that this program writes
 //! records/<record-id>                       digest of the record, and of the manifest that brought it first
 //! stores/<store>/<sequence>-<manifest-sha256>   the chain as it was seen
-//! keys/<key-id>.pem                         keys that a rotation led to
+//! rotations/<key-id>.json                   the chain of rotations that introduced a key
 //! pinned.pem                                the key of the first bundle (trust on first use)
 //! receipts/<manifest-sha256>.tar            the receipt; its appearance commits all of the above
 //! ```
@@ -29,8 +29,8 @@ const CHUNK: usize = 8 << 20;
 /// An archive that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// An address that no archive can have.
-    #[error("{0} is not the address of an archive")]
+    /// An address that no archive can have. What follows the scheme may hold credentials and is not told.
+    #[error("{0} is not the address of an archive: a directory or a file:// URL is expected")]
     Address(String),
     /// The directory can't be made.
     #[error(transparent)]
@@ -65,7 +65,10 @@ impl Archive {
     /// # Errors
     /// The address is not understood, or the directory can't be made.
     pub fn open(address: &str) -> Result<Self, ArchiveError> {
-        let unknown = || ArchiveError::Address(address.to_owned());
+        let unknown = || {
+            let scheme = address.split_once("://").map_or("this", |(scheme, _)| scheme);
+            ArchiveError::Address(format!("{}://...", scheme.escape_debug()))
+        };
         let directory = match address.split_once("://") {
             None => PathBuf::from(address),
             Some(("file", _)) => {

@@ -28,6 +28,12 @@ pub enum KeyringError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that is nearly named `revoked`.
+    #[error("{} is not read: the file of revoked keys must be named revoked", path.display())]
+    MisnamedRevoked {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file without keys in it.
     #[error("{}", path.display())]
     Key {
@@ -98,8 +104,12 @@ impl Keyring {
         let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|source| KeyringError::Read { path: directory.to_owned(), source })?;
         for path in entries.into_iter().map(|entry| entry.path()) {
-            if path.file_name().is_some_and(|name| name == "revoked") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+            if name == "revoked" {
                 keyring.revoked = parse_revoked(&path, &read(&path)?)?;
+            } else if name.starts_with("revoked") {
+                // A revocation that is not heard would be worse than any other mistake.
+                return Err(KeyringError::MisnamedRevoked { path });
             } else if path.extension().is_some_and(|extension| extension == "pem") {
                 let client = path.file_stem().and_then(|stem| stem.to_str()).and_then(parse_client);
                 let client = client.ok_or_else(|| KeyringError::Name { path: path.clone() })?;
@@ -154,13 +164,12 @@ impl Keyring {
         if listed.contains(&signer) {
             return Trust::Trusted;
         }
-        // A link counts from a listed key on, and only while no key that signs one is revoked.
-        let mut revoked = false;
-        for link in chain.iter().rev() {
-            revoked |= self.revoked.contains(&link.previous_key.id());
-            if listed.contains(&&link.previous_key) {
-                return if revoked { Trust::Revoked } else { Trust::Trusted };
-            }
+        // A revoked key signs nothing, so that no link of the chain may be one's: also not for a client that is unknown.
+        if chain.iter().any(|link| self.revoked.contains(&link.previous_key.id())) {
+            return Trust::Revoked;
+        }
+        if chain.iter().any(|link| listed.contains(&&link.previous_key)) {
+            return Trust::Trusted;
         }
         if listed.is_empty() { Trust::Unknown } else { Trust::Conflict }
     }

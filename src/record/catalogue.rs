@@ -1,6 +1,6 @@
 //! The field catalogue: every field that can leave an installation, with its meaning and why it is anonymous.
 //!
-//! The record types are declared through [`catalogued!`], so that a field can't exist without an entry here;
+//! The record types are declared through the macro `catalogued`, so that a field can't exist without an entry here;
 //! `docs/data-collected.md` is this catalogue as text.
 
 use std::fmt::Write as _;

@@ -12,8 +12,8 @@ use crate::bundle::{Limits, Manifest, verify};
 use crate::clock::Environment;
 use crate::digest::{Hashing, Sha256Digest};
 use crate::identity::Identity;
-use crate::store::durable::FileError;
-use crate::store::{Export, ExportedRecord, LockedStore, StoreError, StoredRecord};
+use crate::store::durable::{self, FileError};
+use crate::store::{Export, ExportedRecord, LockedStore, Store, StoreError, StoredRecord};
 
 /// What goes into an export.
 #[derive(Debug, Clone, Default)]
@@ -42,16 +42,19 @@ pub enum ExportError {
     /// The store has no such export.
     #[error("the store has no export with the sequence number {0}")]
     NoSuchExport(u64),
+    /// The export's bundle is not what was exported.
+    #[error("the bundle of export {0} is damaged in the store")]
+    Damaged(u64),
     /// The export's bundle is no longer kept.
     #[error("the bundle of export {0} is no longer kept")]
     NotKept(u64),
 }
 
-/// The records that an export would pack, in the manifest's order.
+/// The records that an export would pack, in the manifest's order, without a look at their contents.
 ///
 /// # Errors
 /// The store can't be read.
-pub fn select(store: &LockedStore, selection: &Selection) -> Result<Vec<StoredRecord>, StoreError> {
+pub fn select(store: &Store, selection: &Selection) -> Result<Vec<StoredRecord>, StoreError> {
     let mut pending = store.pending()?;
     if selection.only_new {
         let exports = store.exports()?;
@@ -59,8 +62,13 @@ pub fn select(store: &LockedStore, selection: &Selection) -> Result<Vec<StoredRe
         let exported: BTreeSet<_> = delivered.flat_map(|export| &export.records).map(|record| record.id).collect();
         pending.retain(|record| !exported.contains(&record.id));
     }
-    let mut sound = Vec::with_capacity(pending.len());
-    for record in pending {
+    Ok(pending)
+}
+
+/// The same, with damaged records set aside.
+fn select_sound(store: &LockedStore, selection: &Selection) -> Result<Vec<StoredRecord>, StoreError> {
+    let mut sound = Vec::new();
+    for record in select(store, selection)? {
         match store.load(&record) {
             Ok(_) => sound.push(record),
             Err(StoreError::Damaged { .. }) => {
@@ -84,7 +92,7 @@ pub fn export(
     environment: &dyn Environment,
     progress: verify::Progress<'_>,
 ) -> Result<Option<(Export, Manifest)>, ExportError> {
-    let records = select(store, selection)?;
+    let records = select_sound(store, selection)?;
     if records.is_empty() {
         return Ok(None);
     }
@@ -109,7 +117,7 @@ pub fn export(
     let by_id: BTreeMap<_, _> = records.iter().map(|record| (record.id, record)).collect();
     let load = |id: Uuid| store.load(by_id.get(&id).ok_or(StoreError::Damaged { id })?);
     // Unnamed and gone with the process; beside the store, where there is room for it.
-    let scratch = tempfile::tempfile_in(store.path()).map_err(ExportError::System)?;
+    let scratch = durable::scratch(store.path())?;
     let mut payload = BufWriter::new(scratch);
     let packed = pack::pack(header, items, load, identity.signing_key(), limits, &mut payload, progress);
     let packed = packed.map_err(Box::new)?;
@@ -143,14 +151,22 @@ fn write_bundle(packed: &pack::Packed, payload: &mut File, file: &mut File) -> R
     })
 }
 
-/// Opens the kept bundle of an export.
+/// Opens the kept bundle of an export, once its digest is found to be the one that the export had.
 ///
 /// # Errors
-/// There is no such export, or its bundle is no longer kept.
-pub fn open_bundle(store: &LockedStore, sequence: u64) -> Result<(Export, File), ExportError> {
+/// There is no such export, or its bundle is no longer kept, or damaged.
+pub fn open_bundle(store: &Store, sequence: u64) -> Result<(Export, File), ExportError> {
     let export = store.exports()?.into_iter().find(|export| export.sequence == sequence);
     let export = export.ok_or(ExportError::NoSuchExport(sequence))?;
     let path = store.bundle(sequence).ok_or(ExportError::NotKept(sequence))?;
-    let file = File::open(&path).map_err(|source| FileError { operation: "read", path, source })?;
+    let failed = |source| FileError { operation: "read", path: path.clone(), source };
+    let mut file = File::open(&path).map_err(failed)?;
+    let mut hashing = Hashing::new(&mut file);
+    io::copy(&mut hashing, &mut io::sink()).map_err(failed)?;
+    let (_, _, sha256) = hashing.finish();
+    if sha256 != export.sha256 {
+        return Err(ExportError::Damaged(sequence));
+    }
+    file.rewind().map_err(failed)?;
     Ok((export, file))
 }

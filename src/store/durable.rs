@@ -6,7 +6,9 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -85,7 +87,11 @@ pub fn write_with<T, E: From<FileError>>(
         .map_err(failed("write", path))?;
     // The umask may have taken bits away that a person who hands the file on will miss.
     let permissions = Permissions::from_mode(access.mode());
-    temporary.as_file().set_permissions(permissions).map_err(failed("write", path))?;
+    match temporary.as_file().set_permissions(permissions) {
+        // Sticks and shares have no permissions to set; what is private must have them.
+        Err(error) if access == Access::Private => return Err(failed("write", path)(error).into()),
+        _ => {}
+    }
     let made = write(temporary.as_file_mut())?;
     temporary.as_file_mut().flush().and_then(|()| temporary.as_file().sync_all()).map_err(failed("write", path))?;
     persist(temporary, path, existing).map_err(failed("write", path))?;
@@ -192,6 +198,14 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// An unnamed file for what does not fit into memory, gone with the process.
+///
+/// # Errors
+/// It can't be made.
+pub fn scratch(directory: &Path) -> Result<File, FileError> {
+    tempfile::tempfile_in(directory).map_err(failed("make a temporary file in", directory))
+}
+
 /// Opens the file that a lock is taken on, made if need be.
 ///
 /// # Errors
@@ -199,6 +213,13 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
 pub fn open_lock(path: &Path) -> Result<File, FileError> {
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     opened.map_err(failed("open the lock", path))
+}
+
+/// Whether an open file is the one that a path names now.
+#[must_use]
+pub fn is_same_file(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
 }
 
 /// Whether a name is that of a temporary file of this program.

@@ -1,10 +1,13 @@
 //! The ledger: what was exported under which sequence number, and what receipts said of it.
 //!
 //! An export is committed by its entry's appearance, after its bundle lies in the store and before its first byte
-//! leaves. A bundle without an entry never left and is removed; its number is free.
+//! leaves. A bundle without an entry never left and is removed; its number is free. An entry that can't be read is set
+//! aside, and keeps its number and its bundle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -12,9 +15,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::durable::{self, Access, Existing, FileError, failed};
-use super::{BUNDLES, EXPORTS, KEPT_BUNDLES, LockedStore, RECEIPTS, RECORDS, REJECTED, Store, StoreError};
+use super::{
+    BUNDLES, EXPORTS, KEPT_BUNDLES, KEPT_BYTES, LockedStore, QUARANTINE, RECEIPTS, RECORDS, REJECTED, Store, StoreError,
+};
 use super::{file_name, list};
 use crate::digest::Sha256Digest;
+use crate::record::canonical::MAX_INTEGER;
 
 /// One export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,33 +83,21 @@ pub struct Acknowledgement {
     /// The highest sequence number of the store that ingest has seen.
     pub highest_sequence: u64,
     /// The records.
-    pub records: Vec<Outcome>,
+    pub records: Vec<Settled>,
 }
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct Settled {
     /// Its id.
     pub id: Uuid,
     /// Its digest.
     pub sha256: Sha256Digest,
-    /// Whether ingest has it.
-    pub status: RecordStatus,
+    /// Whether ingest has it now.
+    pub accepted: bool,
     /// Why it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-}
-
-/// What ingest did with a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum RecordStatus {
-    /// Taken.
-    Accepted,
-    /// It had it already.
-    Duplicate,
-    /// Not taken.
-    Rejected,
 }
 
 impl Store {
@@ -143,14 +137,19 @@ impl LockedStore {
     /// before it.
     ///
     /// # Errors
-    /// The ledger can't be read.
+    /// The ledger can't be read, or the numbers are used up.
     pub fn next_sequence(&self) -> Result<(u64, Option<Sha256Digest>), StoreError> {
-        let named = list(&self.path().join(EXPORTS))?;
-        let numbers = named.iter().filter_map(|name| name.strip_suffix(".json")?.parse::<u64>().ok());
+        let mut highest = 0;
+        // Also what was set aside had a number.
+        for place in [EXPORTS, BUNDLES, QUARANTINE] {
+            let names = list(&self.path().join(place))?;
+            highest = names.iter().filter_map(|name| numbered(name.to_str()?)).fold(highest, u64::max);
+        }
         let acknowledged = self.acknowledgements()?;
         let seen = acknowledged.iter().filter(|word| word.store == self.id()).map(|word| word.highest_sequence);
+        highest = seen.filter(|number| *number < MAX_INTEGER).fold(highest, u64::max);
         let previous = self.exports()?.last().map(|export| export.manifest_sha256);
-        Ok((numbers.chain(seen).max().unwrap_or(0) + 1, previous))
+        if highest >= MAX_INTEGER { Err(StoreError::Exhausted) } else { Ok((highest + 1, previous)) }
     }
 
     /// Commits an export: its bundle first, which `write` writes, then the ledger entry that `write` returns.
@@ -166,7 +165,10 @@ impl LockedStore {
         let export = durable::write_with(&bundle, Access::Private, Existing::Refuse, write)?;
         let entry = self.path().join(EXPORTS).join(format!("{sequence:016}.json"));
         write_entry(&entry, &export)?;
-        self.prune_bundles()?;
+        // The export is committed; what could not be tidied up is tidied up at the next start.
+        if let Err(error) = self.prune_bundles() {
+            tracing::warn!(%error, "could not remove bundles that are no longer needed");
+        }
         Ok(export)
     }
 
@@ -197,18 +199,18 @@ impl LockedStore {
         let outcomes: BTreeMap<_, _> = words
             .iter()
             .flat_map(|word| &word.records)
-            .map(|record| ((record.id, record.sha256), record.status))
+            .map(|record| ((record.id, record.sha256), record.accepted))
             .collect();
         let (mut accepted, mut rejected) = (0, 0);
         for record in self.pending()? {
             let path = self.path().join(RECORDS).join(file_name(&record));
             match outcomes.get(&(record.id, record.sha256)) {
                 None => {}
-                Some(RecordStatus::Rejected) => {
+                Some(false) => {
                     durable::rename(&path, &self.path().join(REJECTED).join(file_name(&record)))?;
                     rejected += 1;
                 }
-                Some(RecordStatus::Accepted | RecordStatus::Duplicate) => {
+                Some(true) => {
                     durable::remove(&path)?;
                     accepted += 1;
                 }
@@ -217,55 +219,85 @@ impl LockedStore {
         Ok((accepted, rejected))
     }
 
-    /// Removes bundles of which nothing is pending any more, and all but the newest of the others.
+    /// Removes bundles of which nothing is pending any more, and of the others all but the newest, within bounds.
     fn prune_bundles(&self) -> Result<(), StoreError> {
         let pending: BTreeSet<_> = self.pending()?.into_iter().map(|record| record.id).collect();
-        let is_pending = |record: &ExportedRecord| pending.contains(&record.id);
-        let exports = self.exports()?;
-        let kept = exports.iter().rev().filter(|export| export.records.iter().any(is_pending)).take(KEPT_BUNDLES);
-        let kept: Vec<_> = kept.map(|export| export.sequence).collect();
-        for export in exports.iter().filter(|export| !kept.contains(&export.sequence)) {
-            if let Some(path) = self.bundle(export.sequence) {
-                durable::remove(&path)?;
+        let (mut count, mut bytes) = (0, 0_u64);
+        for export in self.exports()?.iter().rev() {
+            let Some(path) = self.bundle(export.sequence) else { continue };
+            if export.records.iter().any(|record| pending.contains(&record.id)) {
+                (count, bytes) = (count + 1, bytes.saturating_add(export.size));
+                if count == 1 || count <= KEPT_BUNDLES && bytes <= KEPT_BYTES {
+                    continue;
+                }
             }
+            durable::remove(&path)?;
         }
         Ok(())
     }
 
-    /// Finishes acknowledgements and undoes exports that were not committed.
+    /// Finishes acknowledgements, undoes exports that were not committed, and sets aside what is no ledger entry.
     pub(super) fn recover_ledger(&self) -> Result<(), StoreError> {
-        for place in [EXPORTS, RECEIPTS] {
-            for (name, entry) in read_all::<serde_json::Value>(&self.path().join(place))? {
-                if entry.is_none() {
-                    self.set_aside(place, &name, "it is not a ledger entry")?;
+        for (name, export) in read_all::<Export>(&self.path().join(EXPORTS))? {
+            let number = name.to_str().and_then(numbered);
+            if export.is_none_or(|export| Some(export.sequence) != number) {
+                self.set_aside(EXPORTS, &name, "it is not the entry of an export")?;
+            }
+        }
+        for (name, word) in read_all::<Acknowledgement>(&self.path().join(RECEIPTS))? {
+            if word.is_none() {
+                self.set_aside(RECEIPTS, &name, "it is not the entry of a receipt")?;
+            }
+        }
+        self.recover_bundles()?;
+        let acknowledged = self.acknowledgements()?;
+        if !acknowledged.is_empty() && self.settle(&acknowledged)? != (0, 0) {
+            self.prune_bundles()?;
+        }
+        Ok(())
+    }
+
+    /// Removes bundles that were never committed. One whose entry was set aside may have left, and stays.
+    fn recover_bundles(&self) -> Result<(), StoreError> {
+        let mut committed = BTreeSet::new();
+        for place in [EXPORTS, QUARANTINE] {
+            let names = list(&self.path().join(place))?;
+            committed.extend(names.iter().filter_map(|name| numbered(name.to_str()?)));
+        }
+        for name in list(&self.path().join(BUNDLES))? {
+            match name.to_str().and_then(numbered).filter(|number| *name == *format!("{number:016}.tar")) {
+                None => self.set_aside(BUNDLES, &name, "its name is not that of a bundle")?,
+                Some(number) if committed.contains(&number) => {}
+                Some(_) => {
+                    tracing::info!(file = %name.display(), "removed a bundle that was never committed");
+                    durable::remove(&self.path().join(BUNDLES).join(name))?;
                 }
             }
-        }
-        let exports = self.exports()?;
-        for name in list(&self.path().join(BUNDLES))? {
-            let sequence = name.strip_suffix(".tar").and_then(|stem| stem.parse::<u64>().ok());
-            if !exports.iter().any(|export| Some(export.sequence) == sequence) {
-                tracing::info!(file = %name, "removed a bundle that was never committed");
-                durable::remove(&self.path().join(BUNDLES).join(name))?;
-            }
-        }
-        let acknowledged = self.acknowledgements()?;
-        if !acknowledged.is_empty() {
-            self.settle(&acknowledged)?;
         }
         Ok(())
     }
 }
 
-/// Reads a directory of ledger entries; those that can't be parsed come as `None`.
-fn read_all<T: DeserializeOwned>(directory: &Path) -> Result<Vec<(String, Option<T>)>, StoreError> {
-    let names = list(directory)?.into_iter().filter(|name| !durable::is_temporary(name.as_ref()));
-    let entries = names.map(|name| {
+/// The sequence number that a file is named after: 16 digits, then its extension.
+fn numbered(name: &str) -> Option<u64> {
+    let digits = name.get(..16).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    name[16..].starts_with('.').then(|| digits.parse().ok()).flatten().filter(|number| *number <= MAX_INTEGER)
+}
+
+/// Reads a directory of ledger entries; what is none comes as `None`.
+fn read_all<T: DeserializeOwned>(directory: &Path) -> Result<Vec<(OsString, Option<T>)>, StoreError> {
+    let mut entries = Vec::new();
+    for name in list(directory)?.into_iter().filter(|name| !durable::is_temporary(name)) {
         let path = directory.join(&name);
-        let bytes = fs::read(&path).map_err(failed("read", &path))?;
-        Ok((name, serde_json::from_slice(&bytes).ok()))
-    });
-    entries.collect()
+        match fs::read(&path) {
+            Ok(bytes) => entries.push((name, serde_json::from_slice(&bytes).ok())),
+            // Whoever has the lock removed it, or set it aside.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => entries.push((name, None)),
+            Err(error) => return Err(failed("read", &path)(error).into()),
+        }
+    }
+    Ok(entries)
 }
 
 fn write_entry<T: Serialize>(path: &Path, entry: &T) -> Result<(), StoreError> {

@@ -17,7 +17,8 @@
 pub mod durable;
 mod ledger;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ use crate::pseudonym::Pseudonym;
 use crate::record::envelope::{Envelope, Kind, RecordTime, Version};
 use durable::{Access, Existing, FileError, failed};
 
-pub use ledger::{Acknowledgement, Export, ExportedRecord, Outcome, RecordStatus};
+pub use ledger::{Acknowledgement, Export, ExportedRecord, Settled};
 
 const FORMAT: &str = "kubermatic-telemetry-store/1";
 const RECORDS: &str = "records";
@@ -43,6 +44,8 @@ const RECEIPTS: &str = "receipts";
 const QUARANTINE: &str = "quarantine";
 /// How many bundles without a receipt are kept.
 const KEPT_BUNDLES: usize = 12;
+/// How many bytes of them are kept, the newest in any case.
+const KEPT_BYTES: u64 = 1 << 30;
 /// How long to wait for another process that holds the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -82,6 +85,15 @@ pub enum StoreError {
         /// The store.
         path: PathBuf,
     },
+    /// It can't be told which installation the record comes from.
+    #[error(
+        "it can't be told whether these records come from the installation of the store {}, and they were not stored",
+        path.display()
+    )]
+    UnknownInstallation {
+        /// The store.
+        path: PathBuf,
+    },
     /// Another process holds the lock.
     #[error("another process has been using the store {} for {} seconds", path.display(), LOCK_PATIENCE.as_secs())]
     Busy {
@@ -94,6 +106,9 @@ pub enum StoreError {
         /// The record.
         id: Uuid,
     },
+    /// No sequence number is left.
+    #[error("the store has no sequence number left")]
+    Exhausted,
     /// No random numbers, or no lock to be had.
     #[error("the operating system refuses")]
     System(#[source] io::Error),
@@ -105,9 +120,9 @@ struct Description {
     format: String,
     store: Uuid,
     client: Uuid,
-    /// The pseudonym of the installation, once it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    installation: Option<String>,
+    /// Pseudonyms that stand for the installation, once it is known.
+    #[serde(default)]
+    installation: BTreeSet<String>,
     /// Records lost to retention unsent, by kind.
     #[serde(default)]
     dropped: BTreeMap<String, u64>,
@@ -173,7 +188,7 @@ impl Store {
     }
 
     fn absent(path: &Path) -> Result<(), StoreError> {
-        let kept = list(path)?.into_iter().any(|name| !durable::is_temporary(name.as_ref()));
+        let kept = list(path)?.into_iter().any(|name| !durable::is_temporary(&name));
         if kept { Err(StoreError::Foreign { path: path.to_owned() }) } else { Ok(()) }
     }
 
@@ -189,7 +204,7 @@ impl Store {
             format: FORMAT.to_owned(),
             store: environment.uuid_v4().map_err(StoreError::System)?,
             client,
-            installation: None,
+            installation: BTreeSet::new(),
             dropped: BTreeMap::new(),
             discarded: BTreeMap::new(),
         };
@@ -208,18 +223,7 @@ impl Store {
     /// # Errors
     /// The lock is not to be had.
     pub fn lock(self) -> Result<LockedStore, StoreError> {
-        let file = durable::open_lock(&self.path.join("lock"))?;
-        let started = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(error)) => return Err(StoreError::System(error)),
-                Err(TryLockError::WouldBlock) if started.elapsed() > LOCK_PATIENCE => {
-                    return Err(StoreError::Busy { path: self.path });
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
+        let file = lock_directory(&self.path)?;
         let client = self.description.client;
         // What another process wrote in the meantime counts.
         let path = self.path;
@@ -253,16 +257,18 @@ impl Store {
         &self.description.discarded
     }
 
-    /// Checks that the store is not tied to another installation.
+    /// Checks that the store is not tied to another installation than the one that all these pseudonyms stand for.
     ///
     /// # Errors
-    /// It is.
-    pub fn check_installation(&self, installation: Pseudonym) -> Result<(), StoreError> {
-        let bound = self.description.installation.as_ref();
-        if bound.is_none_or(|bound| *bound == installation.to_string()) {
+    /// It is, or it is tied to one and these stand for none.
+    pub fn check_installation(&self, installation: &[Pseudonym]) -> Result<(), StoreError> {
+        let (bound, path) = (&self.description.installation, || self.path.clone());
+        if bound.is_empty() || installation.iter().any(|name| bound.contains(&name.to_string())) {
             Ok(())
+        } else if installation.is_empty() {
+            Err(StoreError::UnknownInstallation { path: path() })
         } else {
-            Err(StoreError::OtherInstallation { path: self.path.clone() })
+            Err(StoreError::OtherInstallation { path: path() })
         }
     }
 
@@ -287,16 +293,22 @@ impl Store {
     /// # Errors
     /// The directory can't be read.
     pub fn quarantined(&self) -> Result<Vec<String>, StoreError> {
-        list(&self.path.join(QUARANTINE))
+        let names = list(&self.path.join(QUARANTINE))?;
+        Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
     }
 
     fn records_in(&self, place: &str) -> Result<Vec<StoredRecord>, StoreError> {
         let directory = self.path.join(place);
         let mut records = Vec::new();
         for name in list(&directory)? {
-            let Some(mut record) = parse_name(&name) else { continue };
+            let Some(mut record) = name.to_str().and_then(parse_name) else { continue };
             let path = directory.join(&name);
-            record.size = fs::metadata(&path).map_err(failed("read", &path))?.len();
+            match fs::metadata(&path) {
+                Ok(metadata) => record.size = metadata.len(),
+                // Whoever has the lock removed it, or set it aside.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed("read", &path)(error).into()),
+            }
             records.push(record);
         }
         records.sort_by(|left, right| order(left).cmp(&order(right)));
@@ -336,10 +348,11 @@ impl LockedStore {
     ///
     /// # Errors
     /// It is tied to another one.
-    pub fn bind(&mut self, installation: Pseudonym) -> Result<(), StoreError> {
+    pub fn bind(&mut self, installation: &[Pseudonym]) -> Result<(), StoreError> {
         self.check_installation(installation)?;
-        if self.description.installation.is_none() {
-            self.store.description.installation = Some(installation.to_string());
+        let known = self.description.installation.len();
+        self.store.description.installation.extend(installation.iter().map(ToString::to_string));
+        if self.description.installation.len() > known {
             describe(&self.store.path, &self.store.description)?;
         }
         Ok(())
@@ -350,29 +363,60 @@ impl LockedStore {
     /// # Errors
     /// It can't be moved.
     pub fn quarantine(&self, record: &StoredRecord, reason: &str) -> Result<(), StoreError> {
-        self.set_aside(RECORDS, &file_name(record), reason)
+        self.set_aside(RECORDS, file_name(record).as_ref(), reason)
     }
 
-    fn set_aside(&self, place: &str, name: &str, reason: &str) -> Result<(), StoreError> {
-        tracing::warn!(file = %format!("{place}/{name}"), reason, "set aside in the store's quarantine");
-        Ok(durable::rename(&self.path.join(place).join(name), &self.path.join(QUARANTINE).join(name))?)
+    fn set_aside(&self, place: &str, name: &OsStr, reason: &str) -> Result<(), StoreError> {
+        tracing::warn!(file = %name.display(), place, reason, "set aside in the store's quarantine");
+        let mut aside = self.path.join(QUARANTINE).join(name);
+        let mut copies = 0;
+        while aside.symlink_metadata().is_ok() {
+            copies += 1;
+            let mut numbered = name.to_owned();
+            numbered.push(format!(".{copies}"));
+            aside = self.path.join(QUARANTINE).join(numbered);
+        }
+        Ok(durable::rename(&self.path.join(place).join(name), &aside)?)
     }
 
     /// Finishes or undoes what a process that died had begun.
     fn recover(&self) -> Result<(), StoreError> {
         for place in [".", RECORDS, REJECTED, EXPORTS, BUNDLES, RECEIPTS, QUARANTINE] {
             let directory = self.path.join(place);
-            for name in list(&directory)?.iter().filter(|name| durable::is_temporary(name.as_ref())) {
-                tracing::info!(file = %name, "removed what an interrupted write left behind");
+            for name in list(&directory)?.iter().filter(|name| durable::is_temporary(name)) {
+                tracing::info!(file = %name.display(), "removed what an interrupted write left behind");
                 durable::remove(&directory.join(name))?;
             }
         }
         for name in list(&self.path.join(RECORDS))? {
-            if parse_name(&name).is_none() {
+            let named = name.to_str().and_then(parse_name).is_some();
+            if !named || !self.path.join(RECORDS).join(&name).is_file() {
                 self.set_aside(RECORDS, &name, "its name is not that of a record")?;
             }
         }
         self.recover_ledger()
+    }
+}
+
+/// Takes the lock of a store, waiting for another process a while. It is gone with the file.
+///
+/// # Errors
+/// The lock is not to be had.
+pub fn lock_directory(path: &Path) -> Result<File, StoreError> {
+    let name = path.join("lock");
+    let started = Instant::now();
+    let mut file = durable::open_lock(&name)?;
+    loop {
+        match file.try_lock() {
+            // The store may have been moved aside while this one waited; then the lock is another file.
+            Ok(()) if durable::is_same_file(&file, &name) => return Ok(file),
+            Ok(()) => file = durable::open_lock(&name)?,
+            Err(TryLockError::Error(error)) => return Err(StoreError::System(error)),
+            Err(TryLockError::WouldBlock) if started.elapsed() > LOCK_PATIENCE => {
+                return Err(StoreError::Busy { path: path.to_owned() });
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+        }
     }
 }
 
@@ -383,12 +427,12 @@ fn describe(directory: &Path, description: &Description) -> Result<(), StoreErro
 }
 
 /// The names in a directory, sorted; none where it is not there.
-fn list(directory: &Path) -> Result<Vec<String>, StoreError> {
+fn list(directory: &Path) -> Result<Vec<OsString>, StoreError> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed("read", directory))?,
     };
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
     let mut names = names.collect::<io::Result<Vec<_>>>().map_err(failed("read", directory))?;
     names.sort_unstable();
     Ok(names)
@@ -419,7 +463,10 @@ fn parse_name(name: &str) -> Option<StoredRecord> {
             _ => return None,
         },
     };
-    Some(StoredRecord { id: Uuid::try_parse(id).ok()?, envelope, sha256: sha256.parse().ok()?, size: 0 })
+    let id = Uuid::try_parse(id).ok().filter(crate::clock::is_v7)?;
+    let record = StoredRecord { id, envelope, sha256: sha256.parse().ok()?, size: 0 };
+    // What is listed under another spelling could not be found again.
+    (file_name(&record) == name).then_some(record)
 }
 
 #[cfg(test)]
@@ -464,9 +511,13 @@ mod tests {
         let path = directory.path().join("store");
         let mut store = Store::open_or_create(&path, Uuid::from_u128(1), &System).unwrap().lock().unwrap();
         let names = crate::pseudonym::Pseudonymizer::new([1; 32]);
-        store.bind(names.installation("a")).unwrap();
-        store.bind(names.installation("a")).unwrap();
-        assert!(matches!(store.bind(names.installation("b")), Err(StoreError::OtherInstallation { .. })));
+        let of = |uids: &[&str]| uids.iter().map(|uid| names.installation(uid)).collect::<Vec<_>>();
+        store.bind(&of(&[])).unwrap();
+        store.bind(&of(&["a"])).unwrap();
+        store.bind(&of(&["a", "c"])).unwrap();
+        store.bind(&of(&["c"])).unwrap();
+        assert!(matches!(store.bind(&of(&["b"])), Err(StoreError::OtherInstallation { .. })));
+        assert!(matches!(store.bind(&of(&[])), Err(StoreError::UnknownInstallation { .. })));
         assert!(matches!(Store::open(&path, Uuid::from_u128(2)), Err(StoreError::OtherClient { .. })));
     }
 }

@@ -294,9 +294,7 @@ impl Loader {
             Parsed::SshKey(object) => master.ssh_keys.push(object),
             Parsed::Node(object) => master.nodes.push(object),
             Parsed::Version(version) => master.version = version,
-            Parsed::KubeSystem(uid) => {
-                master.installation_uid = master.installation_uid.take().or(uid);
-            }
+            Parsed::KubeSystem(uid) => master.installation_uids.extend(uid),
             Parsed::Legacy { step, concerns } => self.legacy(step, concerns),
             Parsed::Cluster(_) => {
                 self.result.misplaced_clusters.insert(file.path.clone());
@@ -379,8 +377,8 @@ impl Loader {
                 Some(_) => inventory.gaps.push(missing(Step::Nodes, name)),
             }
         }
-        let own = inventory.master.configurations.first().and_then(|configuration| configuration.uid.clone());
-        inventory.master.installation_uid = own.or(inventory.master.installation_uid.take());
+        let configuration = inventory.master.configurations.first().and_then(|object| object.uid.clone());
+        inventory.master.installation_uids.extend(configuration);
         Ok(self.result)
     }
 }

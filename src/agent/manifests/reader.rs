@@ -22,7 +22,9 @@ pub(super) fn read(path: &Path, limit: u64, take: Take<'_>) -> Result<(), Manife
     if file.metadata().map_err(failed)?.len() > limit {
         return Err(ManifestError::TooLarge { path: path.to_owned(), limit });
     }
-    let compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    // By what is in it: names get lost on the way.
+    let mut file = BufReader::new(file);
+    let compressed = file.fill_buf().map_err(failed)?.starts_with(b"\x1f\x8b");
     let plain: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let state = Rc::new(State::default());
     let limited = Limited { inner: plain, left: limit, state: Rc::clone(&state) };
