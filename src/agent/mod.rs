@@ -4,10 +4,12 @@
 //! from an inventory to a record. Nothing here knows the files of the store.
 
 mod collect;
+mod keep;
 pub mod kubermatic;
 pub mod kubernetes;
 pub mod manifests;
 pub mod objects;
+mod parsed;
 mod providers;
 mod prune;
 

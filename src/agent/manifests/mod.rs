@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::objects::{Object, Parsed};
+use super::objects::Object;
+use super::parsed::Parsed;
 use super::{Gap, Inventory, SeedCluster};
 use crate::pseudonym::NameType;
 use crate::record::problem::{Category, Step};
