@@ -65,7 +65,8 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     if !telemetry.on {
         output.note(&format!("telemetry is off ({}): nothing would leave", telemetry.by.as_str()));
     } else if records.is_empty() {
-        output.note("nothing is pending: nothing would leave");
+        let nothing = if args.new { "nothing new is pending" } else { "nothing is pending" };
+        output.note(&format!("{nothing}: nothing would leave"));
     }
     if args.is_report() {
         let client = client.ok_or_else(|| {

@@ -115,14 +115,27 @@ impl Ingest<'_> {
         {
             keyring.insert(client, PublicKey::all_from_pem(&String::from_utf8_lossy(&pem)).unwrap_or_default());
         }
-        let judged = keyring.judge(client, signer, chain);
+        let mut judged = keyring.judge(client, signer, chain);
         if !chain.is_empty() || judged != Trust::Conflict {
             return Ok(judged);
         }
-        let kept = self.archive.get(&rotation_name(client, &signer.id()))?.unwrap_or_default();
-        let kept: Vec<Link> = serde_json::from_slice(&kept).unwrap_or_default();
-        let holds = !kept.is_empty() && rotation::check(&kept, client, signer).is_ok();
-        Ok(if holds { keyring.judge(client, signer, &kept) } else { judged })
+        for name in self.archive.list(&rotations(client))? {
+            if !name.starts_with(key_digits(&signer.id())) {
+                continue;
+            }
+            let kept = self.archive.get(&format!("{}/{name}", rotations(client)))?.unwrap_or_default();
+            let kept: Vec<Link> = serde_json::from_slice(&kept).unwrap_or_default();
+            if kept.is_empty() || rotation::check(&kept, client, signer).is_err() {
+                continue;
+            }
+            match keyring.judge(client, signer, &kept) {
+                Trust::Trusted => return Ok(Trust::Trusted),
+                // Says more than that the key is not the client's.
+                Trust::Revoked => judged = Trust::Revoked,
+                Trust::Unknown | Trust::Conflict => {}
+            }
+        }
+        Ok(judged)
     }
 
     /// Pins the key of an unknown client's first bundle. Of two at once one wins, and the other is judged by it.
@@ -146,7 +159,10 @@ impl Ingest<'_> {
             return Ok(());
         }
         let chain = serde_json::to_vec(&manifest.rotation).map_err(|error| IngestError::System(error.into()))?;
-        self.archive.create(&rotation_name(manifest.client, &manifest.key), chain)?;
+        // Another chain to the same key is kept beside it: a key of one may be revoked.
+        let digest = Sha256Digest::of(&chain).to_string();
+        let name = format!("{}/{}-{}.json", rotations(manifest.client), key_digits(&manifest.key), &digest[..12]);
+        self.archive.create(&name, chain)?;
         Ok(())
     }
 
@@ -216,9 +232,14 @@ fn receipt_name(client: Uuid, manifest_sha256: &str) -> String {
     format!("{}/receipts/{manifest_sha256}.tar", client_prefix(client))
 }
 
-/// Where the chain lies that introduced a key.
-fn rotation_name(client: Uuid, key: &KeyId) -> String {
-    format!("{}/rotations/{}.json", client_prefix(client), key.as_str().trim_start_matches("sha256:"))
+/// Where the chains lie that introduced keys.
+fn rotations(client: Uuid) -> String {
+    format!("{}/rotations", client_prefix(client))
+}
+
+/// The digits of a key id, which names of objects can have.
+fn key_digits(key: &KeyId) -> &str {
+    key.as_str().trim_start_matches("sha256:")
 }
 
 /// Accepts a bundle: verifies it, keeps it, and signs a receipt for it with `receipt_key`, which is asked for only when

@@ -4,7 +4,7 @@
 //! bundles/<manifest-sha256>.tar             the bundle, in the container that this program writes
 //! records/<record-id>                       digest of the record, and of the manifest that brought it first
 //! stores/<store>/<sequence>-<manifest-sha256>   the chain as it was seen
-//! rotations/<key-id>.json                   the chain of rotations that introduced a key
+//! rotations/<key-id>-<digest>.json          a chain of rotations that introduced a key
 //! pinned.pem                                the key of the first bundle (trust on first use)
 //! receipts/<manifest-sha256>.tar            the receipt; its appearance commits all of the above
 //! ```

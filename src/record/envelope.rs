@@ -139,9 +139,15 @@ pub(crate) fn is_rfc3339(text: &str) -> bool {
         None => 0,
     };
     let offset = &rest[fraction..];
-    let zoned = offset == b"Z" || shaped(offset, b"+00:00") || shaped(offset, b"-00:00");
-    // A leap second is a time of RFC 3339 that parsers may take for the second before.
-    fraction != 1 && fraction <= 10 && zoned && start[17..] <= b"60"[..] && text.parse::<jiff::Timestamp>().is_ok()
+    let hours_and_minutes = |offset: &[u8]| offset[1..3] <= b"23"[..] && offset[4..] <= b"59"[..];
+    let zoned = offset == b"Z" || (shaped(offset, b"+00:00") || shaped(offset, b"-00:00")) && hours_and_minutes(offset);
+    let (date_and_time, seconds) = (text.get(..19).unwrap_or_default(), &start[17..]);
+    // Second 60 is a leap second, which parsers take for the one before.
+    fraction != 1
+        && fraction <= 10
+        && zoned
+        && *seconds <= b"60"[..]
+        && date_and_time.parse::<jiff::civil::DateTime>().is_ok()
 }
 
 impl Envelope {
@@ -187,9 +193,16 @@ mod tests {
         assert!(["v1", "v10", "v9999"].iter().all(|good| Version::new(*good).is_ok()));
         assert!(["v0", "1", "v", "v01", "v10000", "v1a"].iter().all(|bad| Version::new(*bad).is_err()));
         assert!(
-            ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5Z", "2026-01-31T12:00:00+02:00"]
-                .iter()
-                .all(|good| RecordTime::new(*good).is_ok())
+            [
+                "2026-01-31T12:00:00Z",
+                "2026-01-31T12:00:00.5Z",
+                "2026-01-31T12:00:00+02:00",
+                "9999-12-31T23:59:59Z",
+                "0000-01-01T00:00:00-23:59",
+                "2016-12-31T23:59:60Z",
+            ]
+            .iter()
+            .all(|good| RecordTime::new(*good).is_ok())
         );
         for bad in [
             "2026-01-31",
@@ -206,6 +219,11 @@ mod tests {
             "2026-01-31T12:00:00.Z",
             "2026-01-31t12:00:00z",
             "2026-01-31T25:00:00Z",
+            "2026-02-30T12:00:00Z",
+            "2026-01-31T12:00:61Z",
+            "2026-01-31T12:00:00+24:00",
+            "2026-01-31T12:00:00+02:60",
+            "2026-01-31T12:00:00.1234567890Z",
             "2026-01-31T12:00:00",
         ] {
             assert!(RecordTime::new(bad).is_err(), "{bad}");

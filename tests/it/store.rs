@@ -208,3 +208,50 @@ fn a_new_client_starts_with_a_store_of_its_own_and_nothing_is_lost() {
     assert_eq!((&manifest["replaces"], &manifest["sequence"]), (&old.clone().into(), &1.into()));
     assert_ne!(manifest["client"], old);
 }
+
+#[test]
+fn a_record_that_no_bundle_could_carry_is_not_stored_and_does_not_stop_the_others() {
+    let desk = Desk::new();
+    desk.collect();
+    let head = r#"{"kind":"my-product","version":"v1","time":"2026-01-31T12:00:00Z","rows":["#;
+    desk.file("zeros.json", format!("{head}{}0]}}", "0,".repeat(8_000_000)));
+    desk.file("large.json", format!("{head}\"{}\"]}}", "0123456789".repeat(3_400_000)));
+    let line = "collect --allow-kind my-product --record";
+    desk.line(&format!("{line} zeros.json")).code(1).says("zeros.json: the size of the decompressed record in bytes");
+    desk.line(&format!("{line} large.json")).code(1).says("large.json is larger than");
+    desk.file(
+        "columns.json",
+        format!("{head}0],{}}}", (0..50_000).map(|n| format!("\"c{n}\":[]")).collect::<Vec<_>>().join(",")),
+    );
+    desk.line(&format!("{line} columns.json")).ok();
+    let exported = desk.line("export -o bundle.tar --json").ok().json();
+    assert_eq!(exported["records"], serde_json::json!({"kubermatic": 1, "kubernetes": 1, "my-product": 1}));
+    desk.line("verify bundle.tar").code(3);
+    let manifest = desk.line("inspect bundle.tar --json").ok().json()["manifest"].clone();
+    assert_eq!(manifest["records"][2]["counts"].as_object().unwrap().len(), 64);
+}
+
+#[test]
+fn what_is_printed_of_a_bundle_has_no_control_characters() {
+    let desk = Desk::new();
+    desk.collect();
+    let note = "a\u{1b}[31m\u{9b}m\u{202e}\u{7f}b";
+    desk.run(["export", "-o", "bundle.tar", "--note", note]).ok();
+    for line in ["inspect bundle.tar", "inspect bundle.tar --json", "status --history", "status --history --json"] {
+        let printed = desk.line(line).ok();
+        let text = printed.stdout + &printed.stderr;
+        let bad = |c: &char| c.is_control() && *c != '\n' || ('\u{202a}'..='\u{202e}').contains(c);
+        assert_eq!(text.chars().find(bad), None, "{line}");
+        assert!(text.contains("31m"), "{line} shows the note");
+    }
+}
+
+#[test]
+fn help_says_what_a_verb_does_and_how_it_ends() {
+    let desk = Desk::new();
+    let help = |verb: &str| desk.line(&format!("{verb} --help")).ok().stdout.replace('\n', " ");
+    assert!(help("verify").contains("3: valid, but no key of"));
+    assert!(help("receipt").contains("twice is harmless"));
+    assert!(help("export").contains("Exit code 4 says that no bundle was written"));
+    assert!(desk.line("--help").ok().stdout.contains("Exit codes: 0 done; 1 failed"));
+}
