@@ -8,19 +8,19 @@ use std::ops::Range;
 use super::canonical::{self, Bounds, CanonicalError, Form, KeyField, Scanned, Scanner};
 use super::envelope::{Envelope, EnvelopeError};
 
-/// A place in a document's bytes. Records are far smaller than 4 GiB ([`MAX_SIZE`]).
+/// A place in a document's bytes. Records are far smaller than [`MAX_SIZE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
     end: u32,
 }
 
-/// No document can be larger than this, whatever the limits say.
-pub const MAX_SIZE: u64 = u32::MAX as u64;
+/// No document can be larger than this, whatever the limits say; keys' lengths need a bit less than places.
+pub const MAX_SIZE: u64 = (u32::MAX >> 1) as u64;
 
 impl Span {
     /// Places are below [`MAX_SIZE`], which [`Document::parse`] checks first.
-    #[expect(clippy::cast_possible_truncation, reason = "documents are at most u32::MAX bytes")]
+    #[expect(clippy::cast_possible_truncation, reason = "documents are at most MAX_SIZE bytes")]
     pub fn new(range: Range<usize>) -> Self {
         Self { start: range.start as u32, end: range.end as u32 }
     }
@@ -52,20 +52,45 @@ pub(crate) struct Rows {
     pub rows: Vec<Row>,
 }
 
-/// One row of a keyed array.
+/// One row of a keyed array. A record can have millions, so that each takes 16 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
-    /// The key's spelling between the quotes.
-    pub key: Span,
-    pub value: Span,
-    /// Whether the row has a string `uuid`, which decides what the array is keyed by.
-    pub has_uuid: bool,
+    value: Span,
+    /// Where the key's spelling begins.
+    key_start: u32,
+    /// How long it is, and in the lowest bit whether the row has a string `uuid`.
+    key_length: u32,
 }
 
 impl Row {
+    /// A row at `value` with its key at `key`; `has_uuid` decides what the array is keyed by.
+    pub fn new(value: Span, key: Span, has_uuid: bool) -> Self {
+        Self { value, key_start: key.start, key_length: (key.end - key.start) << 1 | u32::from(has_uuid) }
+    }
+
+    /// Indexes a row of `bytes` that was scanned.
+    pub fn index(row: &Scanned<'_>, field: KeyField, bytes: &[u8]) -> Option<Self> {
+        let key = row.keys.field(field)?;
+        let value = Span::new(row.range.clone());
+        Some(Self::new(value, Span::new(offset_of(bytes, key)), row.keys.uuid.is_some()))
+    }
+
+    pub fn value(self) -> Span {
+        self.value
+    }
+
+    /// The key's spelling between the quotes.
+    pub fn key(self) -> Span {
+        Span { start: self.key_start, end: self.key_start + (self.key_length >> 1) }
+    }
+
+    pub fn has_uuid(self) -> bool {
+        self.key_length & 1 == 1
+    }
+
     /// The same row after what it lies in went from `from` to `to`.
-    pub fn moved(&self, from: usize, to: usize) -> Self {
-        Self { key: self.key.moved(from, to), value: self.value.moved(from, to), has_uuid: self.has_uuid }
+    pub fn moved(self, from: usize, to: usize) -> Self {
+        Self::new(self.value.moved(from, to), self.key().moved(from, to), self.has_uuid())
     }
 }
 
@@ -84,7 +109,7 @@ impl Document {
     pub fn parse(bytes: Vec<u8>, bounds: &Bounds) -> Result<Self, CanonicalError> {
         let mut members = Vec::new();
         if bytes.len() as u64 > MAX_SIZE {
-            return Err(CanonicalError { path: "$".into(), reason: canonical::Reason::Spelling("a record of 4 GiB") });
+            return Err(CanonicalError { path: "$".into(), reason: canonical::Reason::Spelling("a record of 2 GiB") });
         }
         let mut scanner = Scanner::new(&bytes, Form::Record, bounds);
         scanner
@@ -173,18 +198,9 @@ pub(crate) fn scan_member<'a>(
         return Ok((Span::new(scanner.value()?.range), None));
     }
     let start = scanner.position();
-    let keyed = scanner.rows()?;
-    let rows = keyed.map(|keyed| Rows {
-        field: keyed.field,
-        rows: keyed.rows.into_iter().filter_map(|row| index_row(row, keyed.field, bytes)).collect(),
-    });
-    Ok((Span::new(start..scanner.position()), rows))
-}
-
-fn index_row(row: Scanned<'_>, field: KeyField, bytes: &[u8]) -> Option<Row> {
-    let has_uuid = row.keys.uuid.is_some();
-    let key = row.keys.field(field)?;
-    Some(Row { key: Span::new(offset_of(bytes, key)), value: Span::new(row.range), has_uuid })
+    let mut rows = Vec::new();
+    let field = scanner.rows(|field, row| rows.extend(Row::index(row, field, bytes)))?;
+    Ok((Span::new(start..scanner.position()), field.map(|field| Rows { field, rows })))
 }
 
 /// Where the slice `part` lies in `whole`, which it was cut from.
@@ -207,7 +223,7 @@ mod tests {
         let document = parse(text).unwrap();
         assert_eq!(document.counts(), [("list".to_owned(), 2), ("rows".to_owned(), 2)]);
         let rows = document.member("rows").unwrap().rows.as_ref().unwrap();
-        assert_eq!(document.text(rows.rows[1].key), "b");
+        assert_eq!(document.text(rows.rows[1].key()), "b");
         let envelope = document.envelope().unwrap();
         assert_eq!((envelope.kind.as_str(), envelope.complete), ("k", false));
     }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::{DeltaError, compare_keys, compare_raw};
-use crate::record::canonical::{self, Bounds, CanonicalError, Form, KeyField, Scanned, Scanner};
-use crate::record::document::{Document, Member, Row, Rows, Span, offset_of, scan_member};
+use crate::record::canonical::{self, Bounds, CanonicalError, Form, KeyField, Scanner};
+use crate::record::document::{Document, Member, Row, Rows, Span, scan_member};
 
 /// Applies a delta.
 ///
@@ -60,7 +61,8 @@ const EMPTY: usize = 2;
 struct RowChanges<'a> {
     member: &'a str,
     has_empty_part: bool,
-    put: Vec<Scanned<'a>>,
+    /// Where the rows to put lie; by what they are keyed, the base will tell.
+    put: Option<Range<usize>>,
     delete: Vec<&'a str>,
     text: &'a [u8],
 }
@@ -121,15 +123,15 @@ impl<'a> RowChanges<'a> {
         member: &'a str,
         invalid: &mut Option<&'static str>,
     ) -> Result<Self, CanonicalError> {
-        let mut changes = Self { member, has_empty_part: false, put: Vec::new(), delete: Vec::new(), text };
+        let mut changes = Self { member, has_empty_part: false, put: None, delete: Vec::new(), text };
         let mut empty = true;
         scanner.members_with(|scanner, name| {
             let from = scanner.position();
             match name {
-                "put" => scanner.elements(|row| {
-                    changes.put.push(row);
-                    Ok(())
-                })?,
+                "put" => {
+                    scanner.elements(|_| Ok(()))?;
+                    changes.put = Some(from..scanner.position());
+                }
                 "delete" => scanner.elements(|key| {
                     match key.text {
                         Some(key) => changes.delete.push(key),
@@ -150,25 +152,47 @@ impl<'a> RowChanges<'a> {
         Ok(changes)
     }
 
-    /// The rows to put with their keys, once they are known to be sorted.
-    fn keyed(&self, field: KeyField) -> Result<Vec<NewRow<'a>>, DeltaError> {
-        let rows = self.put.iter().map(|row| {
-            let key = match field {
-                KeyField::Uuid => row.keys.uuid,
-                KeyField::Id => row.keys.id,
-            };
-            let key = key.ok_or(DeltaError::Invalid("a row to put lacks the key of its array"))?;
-            let value = &self.text[row.range.clone()];
-            let key_at = offset_of(value, key).start;
-            Ok(NewRow { key, key_at, value, has_uuid: row.keys.uuid.is_some() })
-        });
-        let rows = rows.collect::<Result<Vec<_>, DeltaError>>()?;
-        let ascending = |left: &&str, right: &&str| compare_keys(left, right).is_lt();
-        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
-        if !keys.is_sorted_by(ascending) || !self.delete.is_sorted_by(ascending) {
-            return Err(DeltaError::Invalid("`put` and `delete` must be sorted by key, each key once"));
+    /// The rows to put, once they are known to have keys and to be sorted.
+    fn keyed(&self, field: KeyField, bounds: &Bounds) -> Result<Vec<Row>, DeltaError> {
+        let (mut rows, mut keyless) = (Vec::new(), false);
+        if let Some(put) = &self.put {
+            let text = &self.text[put.clone()];
+            Scanner::new(text, Form::Plain, bounds).elements(|row| {
+                let row = Row::index(&row, field, text);
+                keyless |= row.is_none();
+                rows.extend(row);
+                Ok(())
+            })?;
         }
-        Ok(rows)
+        if keyless {
+            return Err(DeltaError::Invalid("a row to put lacks the key of its array"));
+        }
+        let ascending = |left: &&str, right: &&str| compare_keys(left, right).is_lt();
+        let sorted = rows.is_sorted_by(|left, right| ascending(&self.key(*left), &self.key(*right)));
+        if sorted && self.delete.is_sorted_by(ascending) {
+            Ok(rows)
+        } else {
+            Err(DeltaError::Invalid("`put` and `delete` must be sorted by key, each key once"))
+        }
+    }
+
+    /// The text of the rows to put, which the places in them are relative to.
+    fn put_text(&self) -> &'a [u8] {
+        self.put.as_ref().map_or(&[], |put| &self.text[put.clone()])
+    }
+
+    fn key(&self, row: Row) -> &'a str {
+        std::str::from_utf8(&self.put_text()[row.key().range()]).unwrap_or_default()
+    }
+
+    fn new_row(&self, row: Row) -> NewRow<'a> {
+        let (value, key) = (row.value().range(), row.key().range());
+        NewRow {
+            key: self.key(row),
+            key_at: key.start - value.start,
+            value: &self.put_text()[value],
+            has_uuid: row.has_uuid(),
+        }
     }
 }
 
@@ -238,20 +262,21 @@ impl Splicer<'_> {
     /// Merges changed rows into a keyed array of the base.
     fn merge(&mut self, name: &str, member: &Member, changes: &RowChanges<'_>) -> Result<(), DeltaError> {
         let old = member.rows.as_ref().ok_or(DeltaError::Invalid("it changes rows of a member that has no key"))?;
-        let put = changes.keyed(old.field)?;
+        let put = changes.keyed(old.field, self.bounds)?;
         let name = self.name(name)?;
         let start = self.append(b"[")?.range().start;
         let mut rows = Vec::with_capacity(old.rows.len() + put.len());
-        let (mut put, mut delete) = (put.into_iter().peekable(), changes.delete.iter().copied().peekable());
+        let mut put = put.into_iter().map(|row| changes.new_row(row)).peekable();
+        let mut delete = changes.delete.iter().copied().peekable();
         for row in &old.rows {
-            let key = self.base.text(row.key);
+            let key = self.base.text(row.key());
             while let Some(new) = put.next_if(|new| compare_keys(new.key, key).is_lt()) {
                 self.put_row(&mut rows, &new)?;
             }
             let deleted = delete.next_if_eq(&key).is_some();
             match put.next_if(|new| new.key == key) {
                 Some(_) if deleted => return Err(DeltaError::Invalid("it names a row twice")),
-                Some(new) if new.value == self.base.slice(row.value) => {
+                Some(new) if new.value == self.base.slice(row.value()) => {
                     return Err(DeltaError::Invalid("it puts a row that the base has already"));
                 }
                 Some(new) => self.put_row(&mut rows, &new)?,
@@ -266,7 +291,7 @@ impl Splicer<'_> {
             return Err(DeltaError::Invalid("it deletes a row that is not there"));
         }
         let end = self.append(b"]")?.range().end;
-        let by_uuid = rows.iter().all(|row: &Row| row.has_uuid);
+        let by_uuid = rows.iter().all(|row: &Row| row.has_uuid());
         if rows.is_empty() || (old.field == KeyField::Id && by_uuid) {
             return Err(DeltaError::Invalid("the array that it changes is not keyed by the same field afterwards"));
         }
@@ -277,8 +302,8 @@ impl Splicer<'_> {
 
     fn keep_row(&mut self, rows: &mut Vec<Row>, row: &Row) -> Result<(), DeltaError> {
         self.separate(rows)?;
-        let span = self.append(self.base.slice(row.value))?;
-        rows.push(row.moved(row.value.range().start, span.range().start));
+        let span = self.append(self.base.slice(row.value()))?;
+        rows.push(row.moved(row.value().range().start, span.range().start));
         Ok(())
     }
 
@@ -287,7 +312,7 @@ impl Splicer<'_> {
         let value = self.append(&record_form(new.value, self.bounds)?)?;
         // Sorting rows inside of this one moves nothing else, so that the key lies where it did.
         let key_from = value.range().start + new.key_at;
-        rows.push(Row { key: Span::new(key_from..key_from + new.key.len()), value, has_uuid: new.has_uuid });
+        rows.push(Row::new(value, Span::new(key_from..key_from + new.key.len()), new.has_uuid));
         Ok(())
     }
 

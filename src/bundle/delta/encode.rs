@@ -95,25 +95,25 @@ fn row_changes((base, left): (&Document, &Rows), (target, right): (&Document, &R
         match (old.peek(), new.peek()) {
             (None, None) => break,
             (Some(gone), None) => {
-                delete.push(quoted(base.text(gone.key)));
+                delete.push(quoted(base.text(gone.key())));
                 old.next();
             }
             (None, Some(row)) => {
-                put.push(target.slice(row.value));
+                put.push(target.slice(row.value()));
                 new.next();
             }
-            (Some(before), Some(row)) => match compare_keys(base.text(before.key), target.text(row.key)) {
+            (Some(before), Some(row)) => match compare_keys(base.text(before.key()), target.text(row.key())) {
                 Ordering::Less => {
-                    delete.push(quoted(base.text(before.key)));
+                    delete.push(quoted(base.text(before.key())));
                     old.next();
                 }
                 Ordering::Greater => {
-                    put.push(target.slice(row.value));
+                    put.push(target.slice(row.value()));
                     new.next();
                 }
                 Ordering::Equal => {
-                    if base.slice(before.value) != target.slice(row.value) {
-                        put.push(target.slice(row.value));
+                    if base.slice(before.value()) != target.slice(row.value()) {
+                        put.push(target.slice(row.value()));
                     }
                     old.next();
                     new.next();

@@ -152,12 +152,12 @@ pub(crate) struct RowKeys<T> {
     pub id: Option<T>,
 }
 
-impl<T> RowKeys<T> {
+impl<T: Clone> RowKeys<T> {
     /// The row's value of `field`.
-    pub fn field(self, field: KeyField) -> Option<T> {
+    pub fn field(&self, field: KeyField) -> Option<T> {
         match field {
-            KeyField::Uuid => self.uuid,
-            KeyField::Id => self.id,
+            KeyField::Uuid => self.uuid.clone(),
+            KeyField::Id => self.id.clone(),
         }
     }
 }

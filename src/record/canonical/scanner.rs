@@ -28,12 +28,6 @@ pub(crate) struct Scanned<'a> {
     pub keys: RowKeys<RawStr<'a>>,
 }
 
-/// A keyed array: the field that it is keyed by and its rows, in order.
-pub(crate) struct KeyedArray<'a> {
-    pub field: KeyField,
-    pub rows: Vec<Scanned<'a>>,
-}
-
 type Scan<T> = Result<T, CanonicalError>;
 
 impl<'a> Scanner<'a> {
@@ -154,17 +148,9 @@ impl<'a> Scanner<'a> {
     }
 
     fn array(&mut self) -> Scan<()> {
-        let mut order = RowOrder::default();
-        let record = self.form == Form::Record;
-        self.elements(|value| {
-            if record {
-                order.push(&value);
-            }
-            Ok(())
-        })?;
-        match order.outcome() {
-            Order::Unsorted(field) => Err(CanonicalError::new(Reason::RowOrder(field.name()))),
-            Order::Sorted(_) | Order::NotKeyed => Ok(()),
+        match self.form {
+            Form::Plain => self.elements(|_| Ok(())),
+            Form::Record => self.key_of_array().map(drop),
         }
     }
 
@@ -184,23 +170,48 @@ impl<'a> Scanner<'a> {
         self.close(b']', "an array must end here, or go on with a comma")
     }
 
-    /// Passes over an array and returns its rows if it is keyed.
-    pub fn rows(&mut self) -> Scan<Option<KeyedArray<'a>>> {
-        let mut rows = Some(Vec::new());
+    /// Passes over an array of a record and, if it is keyed, hands each row to `visit`. Two passes: what an array is
+    /// keyed by shows only at its end, and nothing is kept until then.
+    pub fn rows(&mut self, mut visit: impl FnMut(KeyField, &Scanned<'a>)) -> Scan<Option<KeyField>> {
+        let start = self.pos;
+        let field = self.key_of_array()?;
+        if let Some(field) = field {
+            self.pos = start;
+            self.elements(|row| {
+                visit(field, &row);
+                Ok(())
+            })?;
+        }
+        Ok(field)
+    }
+
+    /// Passes over an array, which must be sorted if it is keyed, and tells by what.
+    fn key_of_array(&mut self) -> Scan<Option<KeyField>> {
+        let start = self.pos;
         let mut order = RowOrder::default();
         self.elements(|value| {
             order.push(&value);
-            match &mut rows {
-                Some(list) if value.keys.is_object => list.push(value),
-                _ => rows = None,
-            }
             Ok(())
         })?;
         match order.outcome() {
             Order::NotKeyed => Ok(None),
+            Order::Sorted(field) => Ok(Some(field)),
+            // Out of order: either it has repeats, and then it is not keyed, or it is not canonical.
+            Order::Unsorted(field) if self.has_repeats(start, field)? => Ok(None),
             Order::Unsorted(field) => Err(CanonicalError::new(Reason::RowOrder(field.name()))),
-            Order::Sorted(field) => Ok(rows.map(|rows| KeyedArray { field, rows })),
         }
+    }
+
+    /// Whether two rows of the array at `start` have the same key.
+    fn has_repeats(&mut self, start: usize, field: KeyField) -> Scan<bool> {
+        self.pos = start;
+        let mut keys = Vec::new();
+        self.elements(|row| {
+            keys.extend(row.keys.field(field));
+            Ok(())
+        })?;
+        keys.sort_unstable();
+        Ok(keys.windows(2).any(|pair| pair[0] == pair[1]))
     }
 
     fn string(&mut self) -> Scan<RawStr<'a>> {
@@ -266,7 +277,7 @@ fn spelling<T>(what: &'static str) -> Scan<T> {
     Err(CanonicalError::new(Reason::Spelling(what)))
 }
 
-/// Follows the elements of an array to tell whether it is keyed and sorted; keeps their keys only once they are not.
+/// Follows the elements of an array to tell whether it is keyed and sorted; keeps only the last keys.
 #[derive(Default)]
 struct RowOrder<'a> {
     not_rows: bool,
@@ -277,22 +288,17 @@ struct RowOrder<'a> {
 impl<'a> RowOrder<'a> {
     fn push(&mut self, value: &Scanned<'a>) {
         self.not_rows |= !value.keys.is_object;
-        if !self.not_rows {
-            self.uuid.push(value.keys.uuid);
-            self.id.push(value.keys.id);
-        }
+        self.uuid.push(value.keys.uuid);
+        self.id.push(value.keys.id);
     }
 
     fn outcome(self) -> Order {
         let (field, keys) = if self.uuid.missing { (KeyField::Id, self.id) } else { (KeyField::Uuid, self.uuid) };
-        if self.not_rows || keys.missing || keys.seen.is_empty() {
-            Order::NotKeyed
-        } else if !keys.unsorted {
-            Order::Sorted(field)
-        } else if has_repeats(keys.seen) {
-            Order::NotKeyed
-        } else {
-            Order::Unsorted(field)
+        match keys.last {
+            Some(_) if self.not_rows || keys.missing => Order::NotKeyed,
+            Some(_) if keys.unsorted => Order::Unsorted(field),
+            Some(_) => Order::Sorted(field),
+            None => Order::NotKeyed,
         }
     }
 }
@@ -307,27 +313,17 @@ enum Order {
 struct KeyOrder<'a> {
     missing: bool,
     unsorted: bool,
-    seen: Vec<RawStr<'a>>,
+    last: Option<RawStr<'a>>,
 }
 
 impl<'a> KeyOrder<'a> {
     fn push(&mut self, key: Option<RawStr<'a>>) {
-        match key {
-            Some(key) if !self.missing => {
-                self.unsorted |= self.seen.last().is_some_and(|last| unescape(last) >= unescape(key));
-                self.seen.push(key);
-            }
-            _ => {
-                self.missing = true;
-                self.seen = Vec::new();
-            }
+        self.missing |= key.is_none();
+        if let Some((last, key)) = self.last.zip(key) {
+            self.unsorted |= unescape(last) >= unescape(key);
         }
+        self.last = key;
     }
-}
-
-fn has_repeats(mut keys: Vec<RawStr<'_>>) -> bool {
-    keys.sort_unstable();
-    keys.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 /// The text that a canonically spelled string literal stands for.
