@@ -78,7 +78,11 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     // Whoever reads the bundle may be slow; collectors must not wait for them.
     drop(store);
     write(&target, file, &export)?;
-    context.locked_store(&identity)?.delivered(&export)?;
+    let noted = context.locked_store(&identity).and_then(|store| Ok(store.delivered(&export)?));
+    if let Err(failure) = noted {
+        // The bundle is out; without the note its records only count as new once more.
+        output.warning(&format!("the store could not note that the bundle was written: {}", failure.message()), None);
+    }
     report(&target, &export, output)?;
     Ok(ExitCode::SUCCESS)
 }
