@@ -15,9 +15,46 @@ mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::pseudonym::NameType;
+use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer};
+use crate::record::canonical::{Bounds, CanonicalError, Form, to_canonical};
+use crate::record::document::Document;
 use crate::record::problem::{Category, Step};
 use objects::{Cluster, Configuration, MachineDeployment, Node, Object, Project, Seed, SshKey, User};
+
+/// A collector, which makes records of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Collector {
+    /// Seeds, user clusters, users, projects, SSH keys, machine deployments.
+    Kubermatic,
+    /// Nodes.
+    Kubernetes,
+}
+
+impl Collector {
+    /// Every collector.
+    pub const ALL: &'static [Self] = &[Self::Kubermatic, Self::Kubernetes];
+
+    /// Makes the canonical record of an inventory at `time` (RFC 3339, UTC, whole seconds).
+    ///
+    /// # Errors
+    /// None that can be met: collectors make nothing that canonical JSON can't carry.
+    pub fn collect(self, inventory: &Inventory, names: &Pseudonymizer, time: &str) -> Result<Document, CanonicalError> {
+        let time = time.to_owned();
+        let bytes = match self {
+            Self::Kubermatic => to_canonical(&kubermatic::collect(inventory, names, time), Form::Record)?,
+            Self::Kubernetes => to_canonical(&kubernetes::collect(inventory, names, time), Form::Record)?,
+        };
+        Document::parse(bytes, &Bounds::default())
+    }
+}
+
+impl Inventory {
+    /// The pseudonyms that stand for the installation, by which a store knows its own.
+    #[must_use]
+    pub fn installation(&self, names: &Pseudonymizer) -> Vec<Pseudonym> {
+        self.master.installation_uids.iter().map(|uid| names.installation(uid)).collect()
+    }
+}
 
 /// Everything that a source found, before anything of it is made anonymous.
 #[derive(Debug, Default)]

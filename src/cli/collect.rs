@@ -1,20 +1,19 @@
 //! `collect`: run collectors into the store, or take a finished record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::json;
 
+use kubermatic_telemetry::agent::Collector;
 use kubermatic_telemetry::agent::manifests::{self, DEFAULT_FILE_LIMIT, Installation};
-use kubermatic_telemetry::agent::{kubermatic, kubernetes};
 use kubermatic_telemetry::bundle::{Limits, pack};
 use kubermatic_telemetry::identity::Identity;
-use kubermatic_telemetry::pseudonym::Pseudonymizer;
-use kubermatic_telemetry::record::canonical::{self, Form};
 use kubermatic_telemetry::record::document::Document;
 use kubermatic_telemetry::record::envelope::Kind;
+use kubermatic_telemetry::record::foreign;
 use kubermatic_telemetry::store::{LockedStore, StoredRecord};
 
 use super::Done;
@@ -31,7 +30,7 @@ use super::output::{Output, count};
 pub struct Args {
     /// The collectors to run.
     #[arg(value_enum, default_values = ["kubermatic", "kubernetes"], hide_default_value = true)]
-    collectors: Vec<Collector>,
+    collectors: Vec<CollectorName>,
     #[command(flatten)]
     source: ManifestArgs,
     /// Take a finished record of another product, as JSON; `-` is stdin.
@@ -53,16 +52,22 @@ pub struct ManifestArgs {
     pub max_file_size: u64,
 }
 
+/// A collector as it is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Collector {
+enum CollectorName {
     /// Seeds, user clusters, users, projects, SSH keys, machine deployments.
     Kubermatic,
     /// Nodes.
     Kubernetes,
 }
 
-impl Collector {
-    pub const ALL: &'static [Self] = &[Self::Kubermatic, Self::Kubernetes];
+impl From<CollectorName> for Collector {
+    fn from(name: CollectorName) -> Self {
+        match name {
+            CollectorName::Kubermatic => Self::Kubermatic,
+            CollectorName::Kubernetes => Self::Kubernetes,
+        }
+    }
 }
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
@@ -76,7 +81,8 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             let installation = read(directory, args.source.max_file_size, output)?;
             let identity = context.identity_or_new(output)?;
             let mut store = context.locked_store(&identity)?;
-            put_collected(&installation, &args.collectors, &identity, &mut store, context, output)?
+            let collectors: BTreeSet<_> = args.collectors.iter().copied().map(Collector::from).collect();
+            put_collected(&installation, collectors, &identity, &mut store, context, output)?
         }
         (None, Some(file)) => vec![take_record(file, &args.allow_kind, context, output)?],
         (None, None) => {
@@ -110,7 +116,7 @@ pub fn read(directory: &Path, file_limit: u64, output: &Output) -> Result<Instal
     let installation = manifests::read(directory, &options, &mut |done, total| progress.update(done, total))?;
     drop(progress);
     if let Some((file, _)) = installation.credentials.first() {
-        let fields: std::collections::BTreeSet<_> =
+        let fields: BTreeSet<_> =
             installation.credentials.iter().flat_map(|(_, fields)| fields.iter().copied()).collect();
         output.warning(
             &format!(
@@ -131,50 +137,28 @@ pub fn read(directory: &Path, file_limit: u64, output: &Output) -> Result<Instal
     Ok(installation)
 }
 
-/// The records of an installation, in canonical bytes.
-pub fn records(
-    installation: &Installation,
-    collectors: &[Collector],
-    names: &Pseudonymizer,
-    time: &str,
-) -> Result<Vec<Document>, Failure> {
-    let inventory = &installation.inventory;
-    let mut collectors = collectors.to_vec();
-    collectors.sort_by_key(|collector| *collector as u8);
-    collectors.dedup();
-    let documents = collectors.into_iter().map(|collector| {
-        let bytes = match collector {
-            Collector::Kubermatic => {
-                canonical::to_canonical(&kubermatic::collect(inventory, names, time.to_owned()), Form::Record)
-            }
-            Collector::Kubernetes => {
-                canonical::to_canonical(&kubernetes::collect(inventory, names, time.to_owned()), Form::Record)
-            }
-        };
-        Ok(Document::parse(bytes?, &Limits::default().json)?)
-    });
-    documents.collect()
-}
-
 /// Makes the records and stores them, in the store of this installation only.
 pub fn put_collected(
     installation: &Installation,
-    collectors: &[Collector],
+    collectors: impl IntoIterator<Item = Collector>,
     identity: &Identity,
     store: &mut LockedStore,
     context: &Context,
     output: &Output,
 ) -> Result<Vec<StoredRecord>, Failure> {
     let names = identity.pseudonymizer();
-    let uids = &installation.inventory.master.installation_uids;
-    store.bind(&uids.iter().map(|uid| names.installation(uid)).collect::<Vec<_>>())?;
-    if uids.is_empty() {
+    let inventory = &installation.inventory;
+    let installation = inventory.installation(&names);
+    store.bind(&installation)?;
+    if installation.is_empty() {
         output.warning(
             "the manifests do not tell which installation they are of: the KubermaticConfiguration has no UID",
             Some("export it as kubectl prints it, with its metadata"),
         );
     }
-    let documents = records(installation, collectors, &names, &context.environment().now_text())?;
+    let time = context.environment().now_text();
+    let documents = collectors.into_iter().map(|collector| collector.collect(inventory, &names, &time));
+    let documents = documents.collect::<Result<Vec<_>, _>>()?;
     documents.iter().map(|document| put(document, store, context, output)).collect()
 }
 
@@ -203,23 +187,11 @@ fn take_record(file: &Path, allowed: &[Kind], context: &Context, output: &Output
     let limits = Limits::default();
     let named = |failure: Failure| failure.context(shown(file));
     let text = read_input(file, limits.record_bytes)?;
-    let bytes =
-        canonical::canonicalize(&text, Form::Record, &limits.json).map_err(|error| named(Failure::from(error)))?;
-    let document = Document::parse(bytes, &limits.json).map_err(|_| {
-        named(Failure::new("a record must be a JSON object")).hint("its members kind, version and time are required")
+    let (document, envelope) = foreign::parse(&text, allowed, &limits.json).map_err(|error| {
+        let hint = error.hint();
+        let failure = named(error.into());
+        if let Some(hint) = hint { failure.hint(hint) } else { failure }
     })?;
-    let envelope = document.envelope().map_err(|error| {
-        named(Failure::from(error)).hint(r#"every record begins like {"kind":"my-product","version":"v1","time":"…"}"#)
-    })?;
-    let kind = envelope.kind.as_str();
-    if kubermatic_telemetry::record::is_known_kind(kind) {
-        return Err(named(Failure::new(format!("records of kind {kind} are made by this program itself")))
-            .hint("collect them with --manifests DIR"));
-    }
-    if !allowed.contains(&envelope.kind) {
-        return Err(named(Failure::new(format!("records of kind {kind} are not allowed here")))
-            .hint(format!("if this site allows them, say so with --allow-kind {kind}")));
-    }
     pack::check_alone(&document, &limits).map_err(|error| named(error.into()))?;
     let identity = context.identity_or_new(output)?;
     let store = context.locked_store(&identity)?;

@@ -91,14 +91,16 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
 fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Identity, LockedStore)>, Failure> {
     #[cfg(feature = "agent")]
     if let Some(directory) = &args.source.manifests {
-        use super::collect::{self, Collector};
+        use kubermatic_telemetry::agent::Collector;
+
+        use super::collect;
         if args.again.is_some() {
             return Err(Failure::usage("--again writes an earlier bundle, it does not collect"));
         }
         let installation = collect::read(directory, args.source.max_file_size, output)?;
         let identity = context.identity_or_new(output)?;
         let mut store = context.locked_store(&identity)?;
-        collect::put_collected(&installation, Collector::ALL, &identity, &mut store, context, output)?;
+        collect::put_collected(&installation, Collector::ALL.iter().copied(), &identity, &mut store, context, output)?;
         return Ok(Some((identity, store)));
     }
     let _ = (args, output);

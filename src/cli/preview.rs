@@ -108,18 +108,20 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
     }
     #[cfg(feature = "agent")]
     if let Some(directory) = &args.source.manifests {
-        use super::collect::{self, Collector};
+        use kubermatic_telemetry::agent::Collector;
+
+        use super::collect;
         let installation = collect::read(directory, args.source.max_file_size, output)?;
         let names = match &identity {
             Some(identity) => identity.pseudonymizer(),
             None => passing_names(context, output)?,
         };
         if let Some(store) = &store {
-            let uids = installation.inventory.master.installation_uids.iter();
-            store.check_installation(&uids.map(|uid| names.installation(uid)).collect::<Vec<_>>())?;
+            store.check_installation(&installation.inventory.installation(&names))?;
         }
         let time = context.environment().now_text();
-        for document in collect::records(&installation, Collector::ALL, &names, &time)? {
+        for collector in Collector::ALL {
+            let document = collector.collect(&installation.inventory, &names, &time)?;
             shown.push(Shown { kind: document.envelope()?.kind.as_str().to_owned(), bytes: document.into_bytes() });
         }
         // As the manifest orders them; within a kind the new one is the latest.

@@ -7,6 +7,7 @@ pub mod catalogue;
 mod countries;
 pub mod document;
 pub mod envelope;
+pub mod foreign;
 pub mod kubermatic;
 pub mod kubernetes;
 pub mod problem;
