@@ -120,11 +120,6 @@ impl<T> Hashing<T> {
         Self { inner, hash: Sha256::new(), count: 0 }
     }
 
-    /// What is behind it.
-    pub fn get_mut(&mut self) -> &mut T {
-        &mut self.inner
-    }
-
     /// Ends: what is behind it, how many bytes passed, and their digest.
     pub fn finish(self) -> (T, u64, Sha256Digest) {
         (self.inner, self.count, Sha256Digest(self.hash.finalize().into()))

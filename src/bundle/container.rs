@@ -7,6 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::error::VerifyError;
 use super::limits::{Limits, within};
+use super::manifest::PAYLOAD_NAME;
 
 /// Tar's unit.
 pub(super) const BLOCK: usize = 512;
@@ -25,7 +26,7 @@ pub enum Shape {
 impl Shape {
     fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Bundle => &["manifest.json", "manifest.json.sig", "records.tar.gz"],
+            Self::Bundle => &["manifest.json", "manifest.json.sig", PAYLOAD_NAME],
             Self::Receipt => &["receipt.json", "receipt.json.sig"],
         }
     }
@@ -104,11 +105,9 @@ pub(super) fn write(
     payload: Option<(&mut dyn Read, u64)>,
     mtime: u64,
 ) -> io::Result<()> {
-    let names = shape.names();
-    write_file(out, names[0], document, mtime)?;
-    write_file(out, names[1], signature, mtime)?;
+    write_head(out, shape, document, signature, mtime)?;
     if let Some((reader, size)) = payload {
-        out.write_all(&header(names[2], size, mtime)?)?;
+        out.write_all(&header(PAYLOAD_NAME, size, mtime)?)?;
         let copied = io::copy(&mut reader.take(size), out)?;
         if copied != size {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the payload is shorter than it was"));
@@ -120,12 +119,17 @@ pub(super) fn write(
 
 /// Everything of a bundle up to its payload.
 pub(super) fn bundle_head(document: &[u8], signature: &[u8], payload: u64, mtime: u64) -> io::Result<Vec<u8>> {
-    let names = Shape::Bundle.names();
     let mut head = Vec::new();
-    write_file(&mut head, names[0], document, mtime)?;
-    write_file(&mut head, names[1], signature, mtime)?;
-    head.extend_from_slice(&header(names[2], payload, mtime)?);
+    write_head(&mut head, Shape::Bundle, document, signature, mtime)?;
+    head.extend_from_slice(&header(PAYLOAD_NAME, payload, mtime)?);
     Ok(head)
+}
+
+/// Writes what every container begins with: the signed document and its signature.
+fn write_head(out: &mut impl Write, shape: Shape, document: &[u8], signature: &[u8], mtime: u64) -> io::Result<()> {
+    let names = shape.names();
+    write_file(out, names[0], document, mtime)?;
+    write_file(out, names[1], signature, mtime)
 }
 
 /// Reads a container's shape: step 1 of verifying. The payload is passed over.

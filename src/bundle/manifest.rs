@@ -14,7 +14,7 @@ use crate::digest::{PrefixedDigest, Sha256Digest};
 use crate::keys::rotation::Link;
 use crate::keys::{KeyId, PublicKey};
 use crate::record::canonical::{self, CanonicalError, Form, MAX_INTEGER};
-use crate::record::envelope::{Kind, RecordTime, Version, is_rfc3339};
+use crate::record::envelope::{Kind, Order, RecordTime, Version, is_rfc3339};
 
 /// The format that this program writes and reads.
 pub const FORMAT: &str = "kubermatic-telemetry-bundle/1";
@@ -86,6 +86,13 @@ pub struct RecordEntry {
     pub sha256: Sha256Digest,
     /// Rows per top-level array, informative.
     pub counts: Counts,
+}
+
+impl RecordEntry {
+    /// Where the record stands among the others.
+    fn order(&self) -> Order<'_> {
+        (&self.kind, &self.version, &self.time, self.id)
+    }
 }
 
 /// How a record lies in the payload.
@@ -259,9 +266,7 @@ impl Manifest {
         if !self.withheld.is_sorted_by(|left, right| left < right) {
             return invalid("`withheld` must be sorted, each entry once");
         }
-        let order =
-            |record: &RecordEntry| (record.kind.clone(), record.version.clone(), record.time.clone(), record.id);
-        if !self.records.is_sorted_by(|left, right| order(left) < order(right)) {
+        if !self.records.is_sorted_by(|left, right| left.order() < right.order()) {
             return invalid("`records` must be ordered by kind, version, time and id");
         }
         let ids: BTreeSet<_> = self.records.iter().map(|record| record.id).collect();

@@ -112,7 +112,7 @@ pub fn pack<E, W: Write>(
     progress: super::verify::Progress<'_>,
 ) -> Result<Packed, PackError<E>> {
     within("the number of records", items.len() as u64, limits.records as u64)?;
-    items.sort_by(|left, right| sort_key(left).cmp(&sort_key(right)));
+    items.sort_by(|left, right| left.envelope.order(left.id).cmp(&right.envelope.order(right.id)));
     let mtime = header.created.unix();
     let gzip = GzBuilder::new().mtime(0).write(Hashing::new(payload), Compression::best());
     let mut inner = Hashing::new(gzip);
@@ -180,11 +180,6 @@ fn counts(document: &Document) -> io::Result<Counts> {
     counts.retain(|(name, _)| name.len() <= MOST_COUNTS);
     counts.truncate(MOST_COUNTS);
     Ok(Counts::new(&counts)?)
-}
-
-fn sort_key(item: &Item) -> (&str, &str, &str, Uuid) {
-    let envelope = &item.envelope;
-    (envelope.kind.as_str(), envelope.version.as_str(), envelope.time.as_str(), item.id)
 }
 
 /// The delta, if it is smaller than the record and within what verifying lets pass.

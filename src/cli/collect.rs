@@ -187,11 +187,8 @@ fn take_record(file: &Path, allowed: &[Kind], context: &Context, output: &Output
     let limits = Limits::default();
     let named = |failure: Failure| failure.context(shown(file));
     let text = read_input(file, limits.record_bytes)?;
-    let (document, envelope) = foreign::parse(&text, allowed, &limits.json).map_err(|error| {
-        let hint = error.hint();
-        let failure = named(error.into());
-        if let Some(hint) = hint { failure.hint(hint) } else { failure }
-    })?;
+    let parsed = foreign::parse(&text, allowed, &limits.json);
+    let (document, envelope) = parsed.map_err(|error| named(error.into()))?;
     pack::check_alone(&document, &limits).map_err(|error| named(error.into()))?;
     let identity = context.identity_or_new(output)?;
     let store = context.locked_store(&identity)?;

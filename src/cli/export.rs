@@ -65,16 +65,16 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         output.note("nothing is pending: no bundle was written");
         return Ok(ExitCode::from(NO_BUNDLE));
     };
-    let export = match args.again {
-        Some(sequence) => Some(reporter::open_bundle(&store, sequence)?.0),
-        None => pack(args, &identity, &store, &limits, context, output)?,
+    let sequence = match args.again {
+        Some(sequence) => Some(sequence),
+        None => pack(args, &identity, &store, &limits, context, output)?.map(|export| export.sequence),
     };
-    let Some(export) = export else {
+    let Some(sequence) = sequence else {
         let nothing = if args.new { "nothing new is pending" } else { "nothing is pending" };
         output.note(&format!("{nothing}: no bundle was written"));
         return Ok(ExitCode::from(NO_BUNDLE));
     };
-    let (_, file) = reporter::open_bundle(&store, export.sequence)?;
+    let (export, file) = reporter::open_bundle(&store, sequence)?;
     // Whoever reads the bundle may be slow; collectors must not wait for them.
     drop(store);
     write(&target, file, &export)?;

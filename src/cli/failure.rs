@@ -3,6 +3,7 @@
 use kubermatic_telemetry::bundle::VerifyError;
 use kubermatic_telemetry::identity::IdentityError;
 use kubermatic_telemetry::receipt::ReceiptError;
+use kubermatic_telemetry::record::foreign::ForeignError;
 use kubermatic_telemetry::reporter::ExportError;
 use kubermatic_telemetry::store::StoreError;
 
@@ -65,6 +66,9 @@ impl Failure {
 }
 
 fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<ForeignError>() {
+        return error.hint();
+    }
     let text = if let Some(error) = error.downcast_ref::<VerifyError>() {
         error.hint()
     } else if let Some(error) = error.downcast_ref::<IdentityError>() {

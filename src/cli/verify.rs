@@ -42,16 +42,18 @@ pub fn run(args: &Args, output: &Output) -> Done {
     let verified = match result {
         Ok(verified) => verified,
         Err(error) => {
+            let (code, hint) = (error.code(), error.hint());
+            let failure = Failure::from(error);
             if output.is_json() {
                 output.document(&json!({
                     "file": shown(&args.file),
                     "result": "refused",
-                    "code": error.code(),
-                    "error": Failure::message(&anyhow_of(&error)),
-                    "hint": error.hint(),
+                    "code": code,
+                    "error": failure.message(),
+                    "hint": hint,
                 }))?;
             }
-            return Err(Failure::from(error).context(shown(&args.file)));
+            return Err(failure.context(shown(&args.file)));
         }
     };
     let trusted = verified.trust == Trust::Trusted;
@@ -88,10 +90,4 @@ pub fn run(args: &Args, output: &Output) -> Done {
         Some("compare the key id with what the client tells you, and use --keyring DIR or --key FILE"),
     );
     Ok(ExitCode::from(UNKNOWN_SIGNER))
-}
-
-/// The error's message with its causes.
-fn anyhow_of(error: &kubermatic_telemetry::bundle::VerifyError) -> Failure {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    Failure::new(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }

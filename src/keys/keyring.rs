@@ -142,12 +142,6 @@ impl Keyring {
         !self.any.is_empty() || self.clients.contains_key(&client)
     }
 
-    /// How many clients are listed.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.clients.len()
-    }
-
     /// Whether nothing is listed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

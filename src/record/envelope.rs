@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::canonical;
 
@@ -150,7 +151,15 @@ pub(crate) fn is_rfc3339(text: &str) -> bool {
         && date_and_time.parse::<jiff::civil::DateTime>().is_ok()
 }
 
+/// What the records of a bundle are ordered by.
+pub(crate) type Order<'r> = (&'r Kind, &'r Version, &'r RecordTime, Uuid);
+
 impl Envelope {
+    /// Where a record with this envelope stands among others.
+    pub(crate) fn order(&self, id: Uuid) -> Order<'_> {
+        (&self.kind, &self.version, &self.time, id)
+    }
+
     /// Reads the envelope from the members' JSON text.
     pub(crate) fn from_members(
         kind: Option<&str>,

@@ -65,21 +65,6 @@ pub fn select(store: &Store, selection: &Selection) -> Result<Vec<StoredRecord>,
     Ok(pending)
 }
 
-/// The same, with damaged records set aside.
-fn select_sound(store: &LockedStore, selection: &Selection) -> Result<Vec<StoredRecord>, StoreError> {
-    let mut sound = Vec::new();
-    for record in select(store, selection)? {
-        match store.load(&record) {
-            Ok(_) => sound.push(record),
-            Err(StoreError::Damaged { .. }) => {
-                store.quarantine(&record, "its digest is not the one it was stored with")?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(sound)
-}
-
 /// Packs what `selection` takes and commits the bundle to the store; `None` where there is nothing to pack.
 ///
 /// # Errors
@@ -92,7 +77,7 @@ pub fn export(
     environment: &dyn Environment,
     progress: verify::Progress<'_>,
 ) -> Result<Option<(Export, Manifest)>, ExportError> {
-    let records = select_sound(store, selection)?;
+    let mut records = select(store, selection)?;
     if records.is_empty() {
         return Ok(None);
     }
@@ -113,22 +98,52 @@ pub fn export(
         dropped: store.dropped().values().sum(),
         discarded: store.discarded().values().sum(),
     };
-    let items = records.iter().map(|record| Item { id: record.id, envelope: record.envelope.clone() }).collect();
-    let by_id: BTreeMap<_, _> = records.iter().map(|record| (record.id, record)).collect();
-    let load = |id: Uuid| store.load(by_id.get(&id).ok_or(StoreError::Damaged { id })?);
-    // Unnamed and gone with the process; beside the store, where there is room for it.
-    let scratch = durable::scratch(store.path())?;
-    let mut payload = BufWriter::new(scratch);
-    let packed = pack::pack(header, items, load, identity.signing_key(), limits, &mut payload, progress);
-    let packed = packed.map_err(Box::new)?;
-    let mut payload = payload.into_inner().map_err(|error| ExportError::System(error.into_error()))?;
-    let export = store.commit(sequence, |file| write_bundle(&packed, &mut payload, file))?;
-    Ok(Some((export, packed.manifest)))
+    loop {
+        // Unnamed and gone with the process; beside the store, where there is room for it.
+        let mut payload = BufWriter::new(durable::scratch(store.path())?);
+        let items = records.iter().map(|record| Item { id: record.id, envelope: record.envelope.clone() }).collect();
+        let by_id: BTreeMap<_, _> = records.iter().map(|record| (record.id, record)).collect();
+        let load = |id: Uuid| store.load(by_id.get(&id).ok_or(StoreError::Damaged { id })?);
+        let key = identity.signing_key();
+        match pack::pack(header.clone(), items, load, key, limits, &mut payload, &mut *progress) {
+            Ok(packed) => {
+                let payload = payload.into_inner().map_err(|error| ExportError::System(error.into_error()))?;
+                return commit(store, packed, payload).map(Some);
+            }
+            // The damaged ones are set aside, all at once, and the others are packed without them.
+            Err(PackError::Load { source: StoreError::Damaged { .. }, .. }) => {
+                records = sound(store, records)?;
+                if records.is_empty() {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(Box::new(error).into()),
+        }
+    }
+}
+
+/// The records that are what they were stored as; the others are set aside.
+fn sound(store: &LockedStore, records: Vec<StoredRecord>) -> Result<Vec<StoredRecord>, StoreError> {
+    let mut sound = Vec::with_capacity(records.len());
+    for record in records {
+        match store.load(&record) {
+            Ok(_) => sound.push(record),
+            Err(StoreError::Damaged { .. }) => {
+                store.quarantine(&record, "its digest is not the one it was stored with")?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sound)
+}
+
+fn commit(store: &LockedStore, packed: pack::Packed, mut payload: File) -> Result<(Export, Manifest), ExportError> {
+    let export = store.commit(packed.manifest.sequence, |file| write_bundle(&packed, &mut payload, file))?;
+    Ok((export, packed.manifest))
 }
 
 fn write_bundle(packed: &pack::Packed, payload: &mut File, file: &mut File) -> Result<Export, ExportError> {
     let mut out = Hashing::new(BufWriter::new(file));
-    payload.rewind().map_err(ExportError::System)?;
     packed.write_to(&mut out, &mut BufReader::new(payload)).and_then(|()| out.flush()).map_err(ExportError::System)?;
     let (_, size, sha256) = out.finish();
     let manifest = &packed.manifest;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::durable::{self, Access, Existing, FileError, failed};
 use super::{
-    BUNDLES, EXPORTS, KEPT_BUNDLES, KEPT_BYTES, LockedStore, QUARANTINE, RECEIPTS, RECORDS, REJECTED, Store, StoreError,
+    BUNDLES, EXPORTS, KEPT_BUNDLES, KEPT_BYTES, LockedStore, QUARANTINE, RECEIPTS, REJECTED, Store, StoreError,
 };
 use super::{file_name, list};
 use crate::digest::Sha256Digest;
@@ -114,10 +114,8 @@ impl Store {
     /// # Errors
     /// The ledger can't be read.
     pub fn acknowledgements(&self) -> Result<Vec<Acknowledgement>, StoreError> {
-        let mut all: Vec<Acknowledgement> =
-            read_all(&self.path().join(RECEIPTS))?.into_iter().filter_map(|(_, entry)| entry).collect();
-        all.sort_by(|left, right| (&left.received, left.receipt).cmp(&(&right.received, right.receipt)));
-        Ok(all)
+        let entries = read_all(&self.path().join(RECEIPTS))?;
+        Ok(by_receipt(entries.into_iter().filter_map(|(_, entry)| entry).collect()))
     }
 
     /// The file of an export's bundle, if it is still kept.
@@ -129,6 +127,10 @@ impl Store {
 
     fn bundle_path(&self, sequence: u64) -> PathBuf {
         self.path().join(BUNDLES).join(format!("{sequence:016}.tar"))
+    }
+
+    fn export_path(&self, sequence: u64) -> PathBuf {
+        self.path().join(EXPORTS).join(format!("{sequence:016}.json"))
     }
 }
 
@@ -163,8 +165,7 @@ impl LockedStore {
     ) -> Result<Export, E> {
         let bundle = self.bundle_path(sequence);
         let export = durable::write_with(&bundle, Access::Private, Existing::Refuse, write)?;
-        let entry = self.path().join(EXPORTS).join(format!("{sequence:016}.json"));
-        write_entry(&entry, &export)?;
+        write_entry(&self.export_path(sequence), &export)?;
         // The export is committed; what could not be tidied up is tidied up at the next start.
         if let Err(error) = self.prune_bundles() {
             tracing::warn!(%error, "could not remove bundles that are no longer needed");
@@ -177,8 +178,7 @@ impl LockedStore {
     /// # Errors
     /// The entry can't be written.
     pub fn delivered(&self, export: &Export) -> Result<(), StoreError> {
-        let entry = self.path().join(EXPORTS).join(format!("{:016}.json", export.sequence));
-        write_entry(&entry, &Export { delivered: true, ..export.clone() })
+        write_entry(&self.export_path(export.sequence), &Export { delivered: true, ..export.clone() })
     }
 
     /// Takes a receipt's word down and lets the records go that it accepts. Once is as good as many times.
@@ -203,7 +203,7 @@ impl LockedStore {
             .collect();
         let (mut accepted, mut rejected) = (0, 0);
         for record in self.pending()? {
-            let path = self.path().join(RECORDS).join(file_name(&record));
+            let path = self.record_path(&record);
             match outcomes.get(&(record.id, record.sha256)) {
                 None => {}
                 Some(false) => {
@@ -244,14 +244,15 @@ impl LockedStore {
                 self.set_aside(EXPORTS, &name, "it is not the entry of an export")?;
             }
         }
+        let mut words = Vec::new();
         for (name, word) in read_all::<Acknowledgement>(&self.path().join(RECEIPTS))? {
-            if word.is_none() {
-                self.set_aside(RECEIPTS, &name, "it is not the entry of a receipt")?;
+            match word {
+                Some(word) => words.push(word),
+                None => self.set_aside(RECEIPTS, &name, "it is not the entry of a receipt")?,
             }
         }
         self.recover_bundles()?;
-        let acknowledged = self.acknowledgements()?;
-        if !acknowledged.is_empty() && self.settle(&acknowledged)? != (0, 0) {
+        if !words.is_empty() && self.settle(&by_receipt(words))? != (0, 0) {
             self.prune_bundles()?;
         }
         Ok(())
@@ -276,6 +277,12 @@ impl LockedStore {
         }
         Ok(())
     }
+}
+
+/// Receipts' words in the order in which ingest said them, since the last one on a record counts.
+fn by_receipt(mut words: Vec<Acknowledgement>) -> Vec<Acknowledgement> {
+    words.sort_by(|left, right| (&left.received, left.receipt).cmp(&(&right.received, right.receipt)));
+    words
 }
 
 /// The sequence number that a file is named after: 16 digits, then its extension.

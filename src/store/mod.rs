@@ -311,8 +311,12 @@ impl Store {
             }
             records.push(record);
         }
-        records.sort_by(|left, right| order(left).cmp(&order(right)));
+        records.sort_by(|left, right| left.envelope.order(left.id).cmp(&right.envelope.order(right.id)));
         Ok(records)
+    }
+
+    fn record_path(&self, record: &StoredRecord) -> PathBuf {
+        self.path.join(RECORDS).join(file_name(record))
     }
 
     /// Reads a pending record's canonical bytes and checks their digest.
@@ -320,7 +324,7 @@ impl Store {
     /// # Errors
     /// It can't be read, or is damaged.
     pub fn load(&self, record: &StoredRecord) -> Result<Vec<u8>, StoreError> {
-        let path = self.path.join(RECORDS).join(file_name(record));
+        let path = self.record_path(record);
         let bytes = fs::read(&path).map_err(failed("read", &path))?;
         if Sha256Digest::of(&bytes) == record.sha256 { Ok(bytes) } else { Err(StoreError::Damaged { id: record.id }) }
     }
@@ -339,7 +343,7 @@ impl LockedStore {
     ) -> Result<StoredRecord, StoreError> {
         let id = environment.uuid_v7().map_err(StoreError::System)?;
         let record = StoredRecord { id, envelope, sha256: Sha256Digest::of(bytes), size: bytes.len() as u64 };
-        let path = self.path.join(RECORDS).join(file_name(&record));
+        let path = self.record_path(&record);
         durable::write(&path, bytes, Access::Private, Existing::Refuse)?;
         Ok(record)
     }
@@ -436,11 +440,6 @@ fn list(directory: &Path) -> Result<Vec<OsString>, StoreError> {
     let mut names = names.collect::<io::Result<Vec<_>>>().map_err(failed("read", directory))?;
     names.sort_unstable();
     Ok(names)
-}
-
-fn order(record: &StoredRecord) -> (&str, &str, &str, Uuid) {
-    let envelope = &record.envelope;
-    (envelope.kind.as_str(), envelope.version.as_str(), envelope.time.as_str(), record.id)
 }
 
 /// `<id>_<kind>_<version>_<time>_<complete|partial>_<sha256>.json`: at most 209 bytes.

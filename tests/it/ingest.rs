@@ -5,7 +5,6 @@ use std::io::{Cursor, Seek as _};
 use std::path::PathBuf;
 
 use kubermatic_telemetry::bundle::Limits;
-use kubermatic_telemetry::bundle::manifest::Seconds;
 use kubermatic_telemetry::bundle::pack::{self, Header, Item};
 use kubermatic_telemetry::digest::Sha256Digest;
 use kubermatic_telemetry::keys::SigningKey;
@@ -13,7 +12,7 @@ use kubermatic_telemetry::record::document::Document;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::{Desk, Printed, root};
+use crate::support::{Desk, Printed, header, root};
 
 /// The client of the published vectors.
 const CLIENT: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
@@ -59,17 +58,9 @@ fn make(desk: &Desk, name: &str, made: &Made<'_>) -> Sha256Digest {
     let header = Header {
         bundle: id(90),
         client: CLIENT.parse().unwrap(),
-        store: Uuid::from_u128(7),
         sequence: made.sequence,
         previous: made.previous,
-        rotation: Vec::new(),
-        replaces: None,
-        created: Seconds::try_from("2026-02-01T00:00:00Z".to_owned()).unwrap(),
-        producer: "test/1".into(),
-        note: None,
-        withheld: Vec::new(),
-        dropped: 0,
-        discarded: 0,
+        ..header()
     };
     let items = vec![Item { id: id(made.record.0), envelope: document.envelope().unwrap() }];
     let mut payload = Cursor::new(Vec::new());

@@ -2,8 +2,7 @@
 
 use std::io::{Cursor, Seek as _};
 
-use kubermatic_telemetry::bundle::manifest::Seconds;
-use kubermatic_telemetry::bundle::pack::{self, Header, Item};
+use kubermatic_telemetry::bundle::pack::{self, Item};
 use kubermatic_telemetry::bundle::{Limits, delta, verify};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
@@ -12,6 +11,8 @@ use kubermatic_telemetry::record::document::Document;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use uuid::Uuid;
+
+use crate::support::header;
 
 /// Any JSON value that canonical JSON can carry; rows with keys turn up often.
 fn value() -> impl Strategy<Value = Value> {
@@ -74,24 +75,6 @@ fn record(index: usize, rest: &Value) -> Value {
     record.insert("time".into(), format!("2026-01-{:02}T00:00:00Z", index + 1).into());
     record.remove("complete");
     Value::Object(record)
-}
-
-fn header() -> Header {
-    Header {
-        bundle: "019a9d00-0000-7000-8000-0000000000ff".parse().unwrap(),
-        client: Uuid::from_u128(1),
-        store: Uuid::from_u128(2),
-        sequence: 1,
-        previous: None,
-        rotation: Vec::new(),
-        replaces: None,
-        created: Seconds::try_from("2026-02-01T00:00:00Z".to_owned()).unwrap(),
-        producer: "test/1".into(),
-        note: None,
-        withheld: Vec::new(),
-        dropped: 0,
-        discarded: 0,
-    }
 }
 
 fn id(index: usize) -> Uuid {

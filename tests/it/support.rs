@@ -9,7 +9,10 @@ use std::process::{Command, Output, Stdio};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use kubermatic_telemetry::bundle::manifest::Seconds;
+use kubermatic_telemetry::bundle::pack::Header;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 /// The repository's root.
 pub fn root() -> PathBuf {
@@ -247,4 +250,23 @@ pub fn skip(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     #[expect(clippy::explicit_write, reason = "eprintln! is what the harness keeps to itself")]
     writeln!(std::io::stderr(), "skipped {name}: {reason}").unwrap();
+}
+
+/// The header of a bundle that tests pack themselves, which a test changes as it needs.
+pub fn header() -> Header {
+    Header {
+        bundle: "019a9d00-0000-7000-8000-0000000000ff".parse().unwrap(),
+        client: Uuid::from_u128(1),
+        store: Uuid::from_u128(2),
+        sequence: 1,
+        previous: None,
+        rotation: Vec::new(),
+        replaces: None,
+        created: Seconds::try_from("2026-02-01T00:00:00Z".to_owned()).unwrap(),
+        producer: "test/1".into(),
+        note: None,
+        withheld: Vec::new(),
+        dropped: 0,
+        discarded: 0,
+    }
 }
