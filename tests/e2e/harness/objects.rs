@@ -56,8 +56,8 @@ fn objects_below(folder: &Path, skip: &[&str]) -> Vec<Value> {
 
 /// The items of a list, or the object itself.
 fn items(mut document: Value) -> Vec<Value> {
-    match document["items"].take() {
-        Value::Array(items) => items,
+    match document.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
         _ => vec![document],
     }
 }
