@@ -3,7 +3,9 @@
 #![allow(clippy::too_many_lines, reason = "tables of cases are long")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail by panicking")]
 
+mod agent;
 mod harness;
+mod permissions;
 mod sites;
 #[allow(dead_code, reason = "shared with tests/it")]
 #[path = "../it/support.rs"]

@@ -68,6 +68,12 @@ impl Client {
         Self { address, tls: Arc::new(config), token: None, connection: Mutex::default() }
     }
 
+    /// The same server with a bearer token; `Self::new` without an identity has none of its own.
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
     pub fn get(&self, path: &str) -> Value {
         self.request("GET", path, None).unwrap().ok()
     }

@@ -8,5 +8,6 @@ pub mod kinds;
 pub mod kubeconfig;
 pub mod load;
 pub mod objects;
+pub mod schema;
 pub mod servers;
 pub mod site;

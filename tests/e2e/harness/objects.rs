@@ -32,6 +32,12 @@ impl Installation {
         }
     }
 
+    /// All objects, to be changed.
+    pub fn objects_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        let elsewhere = self.seeds.values_mut().chain(self.user_clusters.values_mut());
+        self.master.iter_mut().chain(elsewhere.flatten())
+    }
+
     /// The Seeds, to be changed.
     pub fn seeds_mut(&mut self) -> impl Iterator<Item = &mut Value> {
         self.master.iter_mut().filter(|object| object["kind"] == "Seed")

@@ -162,6 +162,11 @@ impl ApiServer {
         kubeconfig::kubeconfig(&self.url(), &self.authority.certificate(), kubeconfig::User::Token(token))
     }
 
+    /// A client with a bearer token.
+    pub fn client(&self, token: &str) -> Client {
+        Client::new(self.address, &self.authority.certificate(), None).with_token(token)
+    }
+
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }

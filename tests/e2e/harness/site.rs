@@ -59,6 +59,8 @@ impl Site {
             let filled: Vec<_> = names.iter().map(|name| fill(name)).collect();
             filled.into_iter().flat_map(|it| it.join().unwrap()).collect()
         });
+        let is_there = |name: &str| site.rejected.iter().all(|rejected| rejected.name != name);
+        site.user_clusters.retain(|name, _| is_there(name));
         site.give_kubeconfigs(installation);
         site
     }
@@ -77,7 +79,8 @@ impl Site {
             let mut secrets = Vec::new();
             for cluster in objects.iter().filter(|object| object["kind"] == "Cluster") {
                 let name = cluster["metadata"]["name"].as_str().unwrap();
-                let kubeconfig = self.user_clusters[name].admin_kubeconfig();
+                let Some(server) = self.user_clusters.get(name) else { continue };
+                let kubeconfig = server.admin_kubeconfig();
                 let namespace = format!("cluster-{name}");
                 for name in ["admin-kubeconfig", "internal-admin-kubeconfig"] {
                     secrets.push(secret(&namespace, name, "kubeconfig", &kubeconfig));
