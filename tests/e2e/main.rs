@@ -6,8 +6,12 @@
 mod agent;
 mod harness;
 mod permissions;
+mod proxy;
+mod requests;
+mod secrets;
 mod sites;
 #[allow(dead_code, reason = "shared with tests/it")]
 #[path = "../it/support.rs"]
 mod support;
+mod unreachable;
 mod whole;
