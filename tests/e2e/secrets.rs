@@ -86,7 +86,7 @@ fn collect(plane: ControlPlane) -> Crooked {
         assert!(load(&server.admin, objects).is_empty());
     }
     let agent = Agent::new();
-    let found = agent.look_with(&master.admin_kubeconfig(), &["--user-clusters", "--request-timeout", "5s"]);
+    let found = agent.look_with(&master.admin_kubeconfig(), &["--user-clusters", "--request-timeout", "10s"]);
     Crooked { agent, found, _plane: plane }
 }
 

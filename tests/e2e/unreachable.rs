@@ -31,7 +31,7 @@ impl Case {
     fn look(&self, name: &str, arguments: &[&str]) -> Collected {
         let file = self.agent.desk.file("victim.kubeconfig", self.victim.admin_kubeconfig());
         let given = format!("{name}={}", file.display());
-        let arguments = [&["--kubeconfig-for", &given, "--request-timeout", "2s"], arguments].concat();
+        let arguments = [&["--kubeconfig-for", &given, "--request-timeout", "10s"], arguments].concat();
         self.agent.look_with(&self.kubeconfig, &arguments)
     }
 
@@ -92,7 +92,7 @@ fn without_the_master_nothing_is_collected() {
     let victim = plane.servers(&["victim"]).remove(0);
     let agent = Agent::new();
     agent.desk.file("master.kubeconfig", victim.admin_kubeconfig());
-    let collect = "collect --kubeconfig master.kubeconfig --request-timeout 2s";
+    let collect = "collect --kubeconfig master.kubeconfig --request-timeout 10s";
     victim.pause();
     agent.desk.line(collect).code(1).says("can't read the master: it took too long");
     victim.stop();

@@ -56,7 +56,8 @@ pub fn undefine(client: &Client, kind: &Kind) {
 /// Whether a kind can be listed and is announced.
 fn is_served(client: &Client, kind: &Kind) -> bool {
     let group = client.request("GET", &kind.group(), None).unwrap();
-    let announced = group.body["resources"].as_array().is_some_and(|all| all.iter().any(|it| it["name"] == kind.plural));
+    let announced =
+        group.body["resources"].as_array().is_some_and(|all| all.iter().any(|it| it["name"] == kind.plural));
     announced && client.request("GET", &format!("{}?limit=1", kind.list()), None).unwrap().status == 200
 }
 

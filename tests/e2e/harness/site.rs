@@ -92,8 +92,7 @@ impl Site {
 
     /// Writes what an administrator would export of the servers as they are, as the manifest source wants it.
     pub fn dump(&self, directory: &Path) {
-        let of_master =
-            [kinds::CONFIGURATIONS, kinds::SEEDS, kinds::PROJECTS, kinds::USERS, kinds::KEYS, kinds::NODES];
+        let of_master = [kinds::CONFIGURATIONS, kinds::SEEDS, kinds::PROJECTS, kinds::USERS, kinds::KEYS, kinds::NODES];
         dump_server(&self.master, &of_master, &directory.join("master"));
         for (name, server) in &self.seeds {
             dump_server(server, &[kinds::CLUSTERS, kinds::NODES], &directory.join("seeds").join(name));
