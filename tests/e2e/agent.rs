@@ -33,7 +33,7 @@ impl Agent {
     pub fn preview(&self, arguments: &[&str]) -> Collected {
         let mut command = self.desk.command();
         command.arg("preview").args(arguments);
-        self.look(&mut command)
+        look(&mut command)
     }
 
     /// Looks with a kubeconfig of the master.
@@ -47,19 +47,19 @@ impl Agent {
         self.preview(&["--manifests", directory.to_str().unwrap()])
     }
 
-    /// Runs a command that prints records.
-    pub fn look(&self, command: &mut Command) -> Collected {
-        let printed = Printed::of(command.output().unwrap()).ok();
-        let lines: Vec<_> = printed.stdout.lines().map(timeless).collect();
-        let records = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        Collected { printed, lines, records }
-    }
-
-    /// The pseudonym of a name; `scope` are further arguments.
+    /// The pseudonym of a name.
     pub fn pseudonym(&self, kind: &str, name: &str) -> String {
         let printed = self.desk.run(["pseudonym", kind, name]).ok();
         printed.stdout.split('\t').next().unwrap().to_owned()
     }
+}
+
+/// Runs a command that prints records.
+pub fn look(command: &mut Command) -> Collected {
+    let printed = Printed::of(command.output().unwrap()).ok();
+    let lines: Vec<_> = printed.stdout.lines().map(timeless).collect();
+    let records = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    Collected { printed, lines, records }
 }
 
 /// A record's line without the time, which is the only member of that name.

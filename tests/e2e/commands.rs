@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, look};
 use crate::harness::servers::ApiServer;
 use crate::harness::site::Site;
 use crate::permissions::{Page, token};
@@ -31,7 +31,7 @@ fn what_the_page_says_to_type_makes_kubeconfigs_that_are_enough_and_goes_away_ag
     installation.master.retain(|object| object["kind"] != "Seed" || object["metadata"]["name"] == "europe");
     installation.seeds.retain(|name, _| name == "europe");
     installation.user_clusters.retain(|name, _| name == "qxn7d5wv2k");
-    let site = Site::start(plane, &installation, &minimal_definitions());
+    let site = Site::start(&plane, &installation, &minimal_definitions());
     let servers = [&site.master, &site.seeds["europe"], &site.user_clusters["qxn7d5wv2k"]];
     let (agent, page) = (Agent::new(), Page::read());
     for (name, server) in NAMES.iter().zip(servers) {
@@ -59,7 +59,7 @@ fn what_the_page_says_to_type_makes_kubeconfigs_that_are_enough_and_goes_away_ag
 
     let looked = |script: &str| {
         let mut shell = shell(&agent, script);
-        agent.look(&mut shell)
+        look(&mut shell)
     };
     let preview = command("kubermatic-telemetry preview");
     let found = looked(preview);

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::agent::Agent;
 use crate::harness::load::{define, load};
 use crate::harness::objects::secret;
-use crate::harness::servers::{ApiServer, ControlPlane, free_ports};
+use crate::harness::servers::{ApiServer, free_ports};
 use crate::harness::site::Site;
 use crate::permissions::{Page, grant};
 use crate::sites::{control_plane, minimal_definitions, sound, sound_installation};
@@ -21,7 +21,7 @@ exec "$@"
 "#;
 
 /// A server that is master and seed `europe`, with a kubeconfig to itself; its user clusters are those of `site`.
-fn both(site: &Site) -> Option<(ControlPlane, ApiServer)> {
+fn both(site: &Site) -> Option<ApiServer> {
     let plane = control_plane()?;
     let server = plane.servers(&["both"]).remove(0);
     define(&server.admin, &minimal_definitions());
@@ -41,7 +41,7 @@ fn both(site: &Site) -> Option<(ControlPlane, ApiServer)> {
         objects.push(secret(&namespace, "admin-kubeconfig", "kubeconfig", &external));
     }
     assert!(load(&server.admin, &objects).is_empty());
-    Some((plane, server))
+    Some(server)
 }
 
 /// A command that runs another one in a pod, or at least in what looks like one.
@@ -62,7 +62,7 @@ fn in_a_pod() -> Option<Command> {
 #[test]
 fn the_nodes_of_a_master_that_is_a_seed_count_once() {
     let Some(site) = sound() else { return };
-    let Some((_plane, server)) = both(site) else { return };
+    let Some(server) = both(site) else { return };
     let agent = Agent::new();
     let files = ["telemetry-master.yaml", "telemetry-seed-secrets.yaml"];
     let token = grant(&server, &Page::read().objects(&files), "both");
@@ -81,7 +81,7 @@ fn the_nodes_of_a_master_that_is_a_seed_count_once() {
 fn a_pod_finds_its_cluster_and_reads_internal_kubeconfigs() {
     let Some(site) = sound() else { return };
     let Some(mut command) = in_a_pod() else { return };
-    let Some((_plane, server)) = both(site) else { return };
+    let Some(server) = both(site) else { return };
     let (agent, page) = (Agent::new(), Page::read());
     // The page says which name to put in.
     let mut rules = page.objects(&["telemetry-master.yaml", "telemetry-seed.yaml"]);

@@ -37,7 +37,7 @@ impl Page {
             let (block, after) = after.split_once("\n```").unwrap();
             match language {
                 "yaml" => {
-                    let named = before.rsplit('`').find(|word| word.ends_with(".yaml"));
+                    let named = before.rsplit('`').find(|word| word.starts_with("telemetry-"));
                     page.files.insert(named.expect("the file's name").to_owned(), block.to_owned() + "\n");
                 }
                 "sh" => page.commands.push(block.to_owned()),

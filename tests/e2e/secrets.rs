@@ -28,7 +28,6 @@ const EXEC: &str = "{apiVersion: v1, kind: Config, current-context: it, contexts
 struct Crooked {
     agent: Agent,
     found: Collected,
-    _plane: ControlPlane,
 }
 
 fn crooked() -> Option<&'static Crooked> {
@@ -37,10 +36,10 @@ fn crooked() -> Option<&'static Crooked> {
         skip(&reason);
         return None;
     }
-    Some(CROOKED.get_or_init(|| collect(control_plane().unwrap())))
+    Some(CROOKED.get_or_init(|| collect(&control_plane().unwrap())))
 }
 
-fn collect(plane: ControlPlane) -> Crooked {
+fn collect(plane: &ControlPlane) -> Crooked {
     let [master, seed]: [_; 2] = plane.servers(&["master", "seed"]).try_into().ok().unwrap();
     let mut objects = vec![json!({
         "apiVersion": "kubermatic.k8c.io/v1", "kind": "KubermaticConfiguration",
@@ -87,7 +86,7 @@ fn collect(plane: ControlPlane) -> Crooked {
     }
     let agent = Agent::new();
     let found = agent.look_with(&master.admin_kubeconfig(), &["--user-clusters", "--request-timeout", "10s"]);
-    Crooked { agent, found, _plane: plane }
+    Crooked { agent, found }
 }
 
 fn cluster(name: &str, namespace: Option<&str>) -> Value {

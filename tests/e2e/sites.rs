@@ -34,7 +34,7 @@ pub fn sound() -> Option<&'static Site> {
         skip(&reason);
         return None;
     }
-    SITE.get_or_init(|| Some(Site::start(control_plane()?, &sound_installation(), &minimal_definitions()))).as_ref()
+    SITE.get_or_init(|| Some(Site::start(&control_plane()?, &sound_installation(), &minimal_definitions()))).as_ref()
 }
 
 /// The test installation's objects without what is broken in them.

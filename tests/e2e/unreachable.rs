@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::agent::{Agent, Collected};
-use crate::harness::servers::{ApiServer, ControlPlane};
+use crate::harness::servers::ApiServer;
 use crate::harness::site::Site;
 use crate::permissions::{Page, grant};
 use crate::sites::{control_plane, sound};
@@ -14,7 +14,6 @@ struct Case {
     agent: Agent,
     kubeconfig: String,
     victim: ApiServer,
-    _plane: ControlPlane,
 }
 
 impl Case {
@@ -24,7 +23,7 @@ impl Case {
         let victim = plane.servers(&["victim"]).remove(0);
         let page = Page::read().objects(&["telemetry-master.yaml", "telemetry-seed-secrets.yaml"]);
         let kubeconfig = site.master.kubeconfig(&grant(&site.master, &page, account));
-        Some(Self { site, agent: Agent::new(), kubeconfig, victim, _plane: plane })
+        Some(Self { site, agent: Agent::new(), kubeconfig, victim })
     }
 
     /// Looks at the installation, in which the victim is the cluster of a name.

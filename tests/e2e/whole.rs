@@ -122,7 +122,7 @@ fn broken_objects_make_the_problems_that_their_manifests_make() {
     let Some(plane) = control_plane() else { return };
     let mut installation = Installation::read(&installation(), &[]);
     installation.user_clusters.retain(|name, _| name == "qxn7d5wv2k");
-    let site = Site::start(plane, &installation, &minimal_definitions());
+    let site = Site::start(&plane, &installation, &minimal_definitions());
     // From before KKP 2.19, of a kind that these servers do not have.
     assert!(site.rejected.is_empty(), "{:#?}", site.rejected);
     let agent = Agent::new();
@@ -146,9 +146,10 @@ fn kkp_s_own_definitions_give_the_same_record_as_manifests_of_the_same_servers()
     let mut installation = Installation::read(&installation(), &[]);
     installation.user_clusters.retain(|name, _| name == "qxn7d5wv2k");
     installation.objects_mut().for_each(|object| complete(object, &definitions));
-    let site = Site::start(plane, &installation, &definitions);
+    let site = Site::start(&plane, &installation, &definitions);
     let rejected: BTreeSet<_> = site.rejected.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(rejected, BTreeSet::from(["qxn7d5wv2k-worker-words", "s9qc4hx8gw"]), "{:#?}", site.rejected);
+    assert!(site.rejected.iter().all(|it| it.answer.status == 422), "{:#?}", site.rejected);
     let agent = Agent::new();
     site.dump(&agent.desk.path("manifests"));
     let live = agent.look_with(&with_secrets(&site, "real"), &["--user-clusters"]);

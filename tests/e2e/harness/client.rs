@@ -15,7 +15,7 @@ use super::http::Message;
 use super::kinds::Kind;
 
 /// Nothing that tests ask for takes this long; it ends a test that would hang.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 type Connection = BufReader<StreamOwned<ClientConnection, TcpStream>>;
 

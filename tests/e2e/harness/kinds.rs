@@ -5,7 +5,7 @@ use serde_json::Value;
 /// A kind of object that tests create.
 pub struct Kind {
     api_version: &'static str,
-    kind: &'static str,
+    name: &'static str,
     pub plural: &'static str,
     pub namespaced: bool,
     /// Whether its status is written by a request of its own.
@@ -14,12 +14,12 @@ pub struct Kind {
 
 const fn kind(
     api_version: &'static str,
-    kind: &'static str,
+    name: &'static str,
     plural: &'static str,
     namespaced: bool,
     status: bool,
 ) -> Kind {
-    Kind { api_version, kind, plural, namespaced, status }
+    Kind { api_version, name, plural, namespaced, status }
 }
 
 /// The namespace of Seeds and of the configuration.
@@ -55,7 +55,7 @@ impl Kind {
     /// The kind of an object, if it is one of those above.
     pub fn of(object: &Value) -> Option<&'static Self> {
         let all = OF_INSTALLATIONS.iter().chain(OTHERS);
-        all.into_iter().find(|it| object["kind"] == it.kind && object["apiVersion"] == it.api_version)
+        all.into_iter().find(|it| object["kind"] == it.name && object["apiVersion"] == it.api_version)
     }
 
     /// Whether installations consist of it.

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::authority::Identity;
 
 /// What a kubeconfig proves its user with.
+#[derive(Clone, Copy)]
 pub enum User<'u> {
     Certificate(&'u Identity),
     Token(&'u str),

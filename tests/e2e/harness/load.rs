@@ -12,7 +12,7 @@ use super::kinds::{self, Kind, OF_INSTALLATIONS};
 use super::objects::namespace;
 
 /// How long a server may take to serve a new kind; many times what it needs.
-const LONGEST_DEFINITION: Duration = Duration::from_secs(60);
+const LONGEST_DEFINITION: Duration = Duration::from_mins(1);
 
 /// What only the server itself may set.
 const BY_SERVER: &[&str] =

@@ -57,7 +57,7 @@ fn objects_below(folder: &Path, skip: &[&str]) -> Vec<Value> {
     let skipped = |file: &&PathBuf| !skip.contains(&file.file_name().unwrap().to_str().unwrap());
     let documents = files.iter().filter(skipped).flat_map(|file| documents(file));
     let objects = documents.flat_map(items);
-    objects.filter(|object| Kind::of(object).is_some_and(|kind| kind.is_of_installations())).collect()
+    objects.filter(|object| Kind::of(object).is_some_and(Kind::is_of_installations)).collect()
 }
 
 /// The items of a list, or the object itself.

@@ -16,7 +16,7 @@ use super::guard::{Guard, Guarded};
 use super::kubeconfig;
 
 /// How long a server may take to be ready; many times what it needs.
-const LONGEST_START: Duration = Duration::from_secs(120);
+const LONGEST_START: Duration = Duration::from_mins(2);
 
 /// One etcd, and the API servers that keep their objects in it.
 pub struct ControlPlane {
@@ -29,7 +29,6 @@ pub struct ControlPlane {
 
 /// A kube-apiserver, with authorities of its own.
 pub struct ApiServer {
-    pub name: String,
     pub address: SocketAddr,
     pub authority: Authority,
     /// A client that may do everything.
@@ -116,8 +115,8 @@ impl ControlPlane {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             let admin = Client::new(address, &authority.certificate(), Some(&admin_identity));
             if until_ready(|| self.guard.has_ended(process), || is_ready(&admin)) {
-                let (guard, name) = (Arc::clone(&self.guard), name.to_owned());
-                return ApiServer { name, address, authority, admin, admin_identity, guard, process };
+                let guard = Arc::clone(&self.guard);
+                return ApiServer { address, authority, admin, admin_identity, guard, process };
             }
         }
         panic!("kube-apiserver does not start: {}", tail(&log));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -17,7 +17,6 @@ const EMPTY: &str = "empty";
 
 /// An installation that can be collected from.
 pub struct Site {
-    pub plane: ControlPlane,
     pub master: Arc<ApiServer>,
     /// By the Seed's name.
     pub seeds: BTreeMap<String, Arc<ApiServer>>,
@@ -30,7 +29,7 @@ pub struct Site {
 impl Site {
     /// Starts a server for the master, for each seed, and for each user cluster that the installation has objects of.
     /// All other user clusters are served by one that is empty.
-    pub fn start(plane: ControlPlane, installation: &Installation, definitions: &[Value]) -> Self {
+    pub fn start(plane: &ControlPlane, installation: &Installation, definitions: &[Value]) -> Self {
         let seeds = installation.seeds.keys().map(String::as_str);
         let clusters = installation.user_clusters.keys().map(String::as_str);
         let names: Vec<_> = ["master", EMPTY].into_iter().chain(seeds).chain(clusters).collect();
@@ -42,7 +41,6 @@ impl Site {
             master: server("master"),
             seeds: installation.seeds.keys().map(|name| (name.clone(), server(name))).collect(),
             user_clusters: clusters.map(|name| (name.clone(), server(&name))).collect(),
-            plane,
             rejected: Vec::new(),
         };
         site.rejected = std::thread::scope(|scope| {
@@ -100,13 +98,6 @@ impl Site {
         for (name, server) in &self.user_clusters {
             dump_server(server, &[kinds::MACHINES, kinds::NODES], &directory.join("user-clusters").join(name));
         }
-    }
-
-    /// Writes a file for as long as the site lives.
-    pub fn file(&self, name: &str, contents: &str) -> PathBuf {
-        let path = self.plane.directory().join(name);
-        fs::write(&path, contents).unwrap();
-        path
     }
 }
 
