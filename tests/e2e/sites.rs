@@ -18,8 +18,13 @@ const SERVED: &[&str] = &["qxn7d5wv2k", "r9lb6tqz4m"];
 
 /// etcd, from which a test starts what it needs. Without the programs the test is skipped.
 pub fn control_plane() -> Option<ControlPlane> {
+    control_plane_with(&[])
+}
+
+/// The same with further flags for its API servers.
+pub fn control_plane_with(flags: &[&str]) -> Option<ControlPlane> {
     match assets() {
-        Ok(assets) => Some(ControlPlane::start(&assets, &[])),
+        Ok(assets) => Some(ControlPlane::start(&assets, flags)),
         Err(reason) => {
             skip(&reason);
             None

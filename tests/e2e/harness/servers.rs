@@ -1,7 +1,8 @@
 //! etcd and kube-apiservers on loopback, started for tests and ended with them.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::BufReader;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rcgen::KeyPair;
+use serde_json::{Value, json};
 
 use super::authority::{Authority, Identity};
 use super::client::Client;
 use super::guard::{Guard, Guarded};
+use super::http::Message;
 use super::kubeconfig;
 
 /// How long a server may take to be ready; many times what it needs.
@@ -70,7 +73,7 @@ impl ControlPlane {
             ]);
             let process = guard.spawn(logging(&mut command, &guard.directory().join("etcd.log")));
             let address = client.trim_start_matches("http://").parse().unwrap();
-            if until_ready(|| guard.has_ended(process), || std::net::TcpStream::connect::<SocketAddr>(address).is_ok())
+            if until_ready(|| guard.has_ended(process), || TcpStream::connect::<SocketAddr>(address).is_ok())
             {
                 let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
                 return Self { assets: assets.to_owned(), guard, etcd: client, flags };
@@ -90,6 +93,24 @@ impl ControlPlane {
             let started: Vec<_> = names.iter().map(|name| scope.spawn(move || self.server(name))).collect();
             started.into_iter().map(|it| it.join().unwrap()).collect()
         })
+    }
+
+    /// Makes etcd forget what was before now, as API servers have it do every five minutes.
+    pub fn compact(&self) {
+        let revision = self.ask_etcd("/v3/kv/range", &json!({ "key": "AA==" }))["header"]["revision"].clone();
+        self.ask_etcd("/v3/kv/compaction", &json!({ "revision": revision, "physical": true }));
+    }
+
+    /// A request to etcd, whose interface for people is JSON.
+    fn ask_etcd(&self, path: &str, body: &Value) -> Value {
+        let address = self.etcd.trim_start_matches("http://");
+        let headers = vec![("host".to_owned(), address.to_owned())];
+        let body = serde_json::to_vec(body).unwrap();
+        let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
+        Message { start: format!("POST {path} HTTP/1.1"), headers, body }.write(stream.get_mut()).unwrap();
+        let answer = Message::read(&mut stream).unwrap().unwrap();
+        assert_eq!(answer.status(), 200, "{}", String::from_utf8_lossy(&answer.body));
+        serde_json::from_slice(&answer.body).unwrap()
     }
 
     fn server(&self, name: &str) -> ApiServer {
