@@ -103,7 +103,10 @@ pub(super) fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<Con
 
 /// A kubeconfig out of a Secret: whoever wrote it must not make this program run another one, read files of this
 /// machine, or hand the pod's own token to a stranger.
-pub(super) fn from_secret(text: &str) -> Result<Config, KubeconfigError> {
+///
+/// # Errors
+/// What is no kubeconfig, and what asks for more than it may.
+pub fn from_secret(text: &str) -> Result<Config, KubeconfigError> {
     let kubeconfig = Kubeconfig::from_yaml(text).map_err(|_| KubeconfigError::Syntax)?;
     let (cluster, user) = chosen(&kubeconfig, None)?;
     let refused = [

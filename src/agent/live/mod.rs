@@ -6,8 +6,8 @@
 
 mod cause;
 mod client;
-mod connect;
-mod page;
+pub mod connect;
+pub mod page;
 mod resources;
 mod secrets;
 mod walk;
