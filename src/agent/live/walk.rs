@@ -138,9 +138,9 @@ impl<'w> Walk<'w> {
 
     /// Walks, and returns everything but what the requests came to.
     pub async fn installation(self) -> Found {
-        let master = &self.installation.master;
-        let master_uid = self.master_uid().await;
-        let presence = self.presence().await;
+        let master = &self.installation.master.until(self.cluster_deadline());
+        let master_uid = self.master_uid(master).await;
+        let presence = self.presence(master).await;
         let (mut configurations, mut seeds) = (Vec::new(), Vec::new());
         if presence == Presence::Installed {
             if self.wants(Collector::Kubermatic) {
@@ -156,7 +156,9 @@ impl<'w> Walk<'w> {
         let configuration = Installed::of(&configurations, &mut notes);
         self.problems.borrow_mut().extend(notes.into_problems());
         let platform = match presence {
-            Presence::Installed if self.wants(Collector::Kubermatic) => Some(self.platform(&configuration).await),
+            Presence::Installed if self.wants(Collector::Kubermatic) => {
+                Some(self.platform(master, &configuration).await)
+            }
             Presence::Legacy => Some(Platform::default()),
             Presence::Installed | Presence::Absent => None,
         };
@@ -190,7 +192,8 @@ impl<'w> Walk<'w> {
         survey.problems = notes.into_problems();
         let has_kubermatic = presence != Presence::Absent;
         let unknown_kubeconfigs = self.unknown_kubeconfigs();
-        let troubles = self.troubles.into_inner();
+        let mut troubles = self.troubles.into_inner();
+        troubles.sort_by_key(|trouble| trouble.place);
         Found { survey, has_kubermatic, troubles, unknown_kubeconfigs, requests: 0, bytes: 0 }
     }
 
@@ -203,8 +206,8 @@ impl<'w> Walk<'w> {
     }
 
     /// The master's own UID, by which it is recognised as a seed.
-    async fn master_uid(&self) -> Option<String> {
-        self.uid(&self.installation.master).await.unwrap_or_else(|cause| {
+    async fn master_uid(&self, master: &ApiServer) -> Option<String> {
+        self.uid(master).await.unwrap_or_else(|cause| {
             self.trouble(Place::Master, Some(GET_KUBE_SYSTEM), cause);
             self.problem(Step::Nodes, cause.category(), Place::Master);
             None
@@ -217,8 +220,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Whether KKP is there. Where that can't be told, its lists will tell.
-    async fn presence(&self) -> Presence {
-        let master = &self.installation.master;
+    async fn presence(&self, master: &ApiServer) -> Presence {
         if master.exists(resources::KKP).await != Ok(false) {
             return Presence::Installed;
         }
@@ -230,10 +232,10 @@ impl<'w> Walk<'w> {
     }
 
     /// The lists of the master that are KKP's.
-    async fn platform(&self, configuration: &Installed) -> Platform {
-        let projects = self.master_rows(&resources::PROJECTS, Step::Projects, kubermatic::add_project).await;
-        let users = self.master_rows(&resources::USERS, Step::Users, kubermatic::add_user).await;
-        let ssh_keys = self.master_rows(&resources::SSH_KEYS, Step::SshKeys, kubermatic::add_ssh_key).await;
+    async fn platform(&self, master: &ApiServer, configuration: &Installed) -> Platform {
+        let projects = self.master_rows(master, &resources::PROJECTS, Step::Projects, kubermatic::add_project).await;
+        let users = self.master_rows(master, &resources::USERS, Step::Users, kubermatic::add_user).await;
+        let ssh_keys = self.master_rows(master, &resources::SSH_KEYS, Step::SshKeys, kubermatic::add_ssh_key).await;
         Platform {
             edition: configuration.edition,
             version: configuration.version.clone(),
@@ -246,13 +248,14 @@ impl<'w> Walk<'w> {
 
     async fn master_rows<T: DeserializeOwned + Send + 'static, R>(
         &self,
+        master: &ApiServer,
         resource: &'static Resource,
         step: Step,
         add: impl FnMut(&mut Rows<'_, R>, &Object<T>),
     ) -> Vec<R> {
         let mut rows = Rows::new(self.names, step);
         let mut making = Making { rows: &mut rows, add };
-        self.list(&self.installation.master, Place::Master, resource, step, &mut making).await;
+        self.list(master, Place::Master, resource, step, &mut making).await;
         self.take(rows)
     }
 
