@@ -14,6 +14,7 @@ mod documents;
 mod golden;
 mod ingest;
 mod leak;
+mod live;
 mod manifests;
 mod mutants;
 mod offline_path;

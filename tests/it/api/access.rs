@@ -35,15 +35,15 @@ impl Attributes {
 #[derive(Debug, Clone)]
 pub struct Rule {
     verb: &'static str,
-    title: &'static str,
+    title: String,
     namespace: Option<String>,
     name: Option<String>,
 }
 
 impl Rule {
     /// A rule for a resource by its title, such as `seeds.kubermatic.k8c.io`.
-    pub fn new(verb: &'static str, title: &'static str) -> Self {
-        Self { verb, title, namespace: None, name: None }
+    pub fn new(verb: &'static str, title: impl Into<String>) -> Self {
+        Self { verb, title: title.into(), namespace: None, name: None }
     }
 
     pub fn named(self, namespace: &str, name: &str) -> Self {

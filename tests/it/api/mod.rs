@@ -24,5 +24,6 @@ pub use fleet::{Fleet, Plan};
 pub use http::{Framing, Request};
 pub use kubeconfig::{Kubeconfig, secret};
 pub use objects::Objects;
+pub use paging::Cluster;
 pub use proxy::Proxy;
 pub use server::ApiServer;

@@ -53,9 +53,18 @@ struct Shared {
     certificates: Certificates,
     cluster: Mutex<Cluster>,
     faults: Mutex<Vec<Fault>>,
+    events: Mutex<Vec<Event>>,
     log: Log,
     connections: Mutex<Connections>,
     ended: Condvar,
+}
+
+/// Something that happens to the cluster when a request comes.
+struct Event {
+    path: String,
+    /// How many requests for the path come before it.
+    before: usize,
+    change: Option<Box<dyn FnOnce(&mut Cluster) + Send>>,
 }
 
 #[derive(Default)]
@@ -79,6 +88,7 @@ impl ApiServer {
             setup,
             cluster: Mutex::new(Cluster::new(objects)),
             faults: Mutex::default(),
+            events: Mutex::default(),
             log: Log::default(),
             connections: Mutex::default(),
             ended: Condvar::new(),
@@ -151,9 +161,10 @@ impl ApiServer {
         assert!(self.change(|objects| objects.remove(title, key)), "there is no {key} among the {title}");
     }
 
-    /// Makes every continue token that was given out too old.
-    pub fn compact(&self) {
-        self.shared.cluster.lock().unwrap().compact();
+    /// Lets something happen to the cluster after so many requests for a path, before the next one is answered.
+    pub fn after(&self, before: usize, path: &str, change: impl FnOnce(&mut Cluster) + Send + 'static) {
+        let event = Event { path: path.to_owned(), before, change: Some(Box::new(change)) };
+        self.shared.events.lock().unwrap().push(event);
     }
 
     /// Refuses connections from now on, and breaks off those that there are.
@@ -242,6 +253,7 @@ impl Shared {
     /// Answers, and says whether the connection goes on.
     fn reply(&self, request: &Request, user: Option<&str>, tls: &mut Tls) -> io::Result<bool> {
         let answer = || answer(&mut self.cluster.lock().unwrap(), request, user, &self.setup.access);
+        self.happen(request);
         let effect = self.faults.lock().unwrap().iter_mut().find_map(|fault| fault.strike(request));
         let takes_gzip = request.takes_gzip();
         let out = tls.get_mut();
@@ -271,6 +283,16 @@ impl Shared {
             }
         }
         Ok(true)
+    }
+
+    /// Lets happen what is due with this request.
+    fn happen(&self, request: &Request) {
+        for event in self.events.lock().unwrap().iter_mut().filter(|event| event.path == request.path) {
+            match event.before.checked_sub(1) {
+                Some(before) => event.before = before,
+                None => event.change.take().into_iter().for_each(|change| change(&mut self.cluster.lock().unwrap())),
+            }
+        }
     }
 
     /// Waits, and says whether the server goes on.
