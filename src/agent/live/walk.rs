@@ -46,6 +46,7 @@ struct SeedFound<'w> {
     /// Nothing where it could not be connected to.
     server: Option<ApiServer>,
     version: Option<String>,
+    uid: Option<String>,
     is_master: bool,
     clusters: Rows<'w, Cluster>,
     nodes: Vec<Node>,
@@ -280,7 +281,21 @@ impl<'w> Walk<'w> {
         let found = stream::iter(seeds).map(|seed| self.seed(seed, configuration, master_uid));
         let mut found: Vec<_> = found.buffer_unordered(AT_ONCE).collect().await;
         found.sort_by(|left, right| left.name.cmp(&right.name));
+        self.count_once(&mut found);
         found
+    }
+
+    /// Drops the nodes of a seed that leads to the cluster of another one; its user clusters are recognised by name.
+    fn count_once(&self, seeds: &mut [SeedFound<'w>]) {
+        let mut seen = BTreeSet::new();
+        for seed in seeds.iter_mut().filter(|seed| !seed.is_master) {
+            let repeated = seed.uid.as_ref().is_some_and(|uid| !seen.insert(uid.clone()));
+            if repeated {
+                seed.nodes.clear();
+                let place = Place::Seed(self.names.of(NameType::Seed, &seed.name));
+                self.problem(Step::Nodes, Category::Duplicate, place);
+            }
+        }
     }
 
     async fn seed(
@@ -294,6 +309,7 @@ impl<'w> Walk<'w> {
             name: object.name.clone(),
             server: None,
             version: None,
+            uid: None,
             is_master: false,
             clusters: Rows::new(self.names, Step::Clusters),
             nodes: Vec::new(),
@@ -318,8 +334,8 @@ impl<'w> Walk<'w> {
         }
         let strategy = configuration.strategy_of(object.fields.as_ref());
         self.clusters(&server, place, strategy, &mut found).await;
-        match self.is_master(&server, master_uid).await {
-            Ok(is_master) => found.is_master = is_master,
+        match self.identified(&server, master_uid).await {
+            Ok((uid, is_master)) => (found.uid, found.is_master) = (Some(uid), is_master),
             Err(cause) => {
                 // Nodes of the master would count twice.
                 self.lost(place, Some(GET_KUBE_SYSTEM), &[Step::Nodes], cause);
@@ -334,12 +350,12 @@ impl<'w> Walk<'w> {
         found
     }
 
-    async fn is_master(&self, seed: &ApiServer, master_uid: Option<&str>) -> Result<bool, Cause> {
+    /// A seed's UID, and whether it is the master's.
+    async fn identified(&self, seed: &ApiServer, master_uid: Option<&str>) -> Result<(String, bool), Cause> {
         let uid = self.uid(seed).await?;
-        match (uid.as_deref(), master_uid) {
-            (Some(uid), Some(master)) => Ok(uid == master),
-            _ => Err(Cause::Unidentified),
-        }
+        let (uid, master) = uid.zip(master_uid).ok_or(Cause::Unidentified)?;
+        let is_master = uid == master;
+        Ok((uid, is_master))
     }
 
     async fn clusters(&self, server: &ApiServer, place: Place, strategy: &str, found: &mut SeedFound<'w>) {
