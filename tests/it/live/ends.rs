@@ -319,7 +319,7 @@ fn the_scanner_finds_a_canary_that_a_live_installation_lets_through() {
 fn a_seed_that_may_not_be_asked_is_told_without_its_name() {
     let live = Live::planned_complete(|plan| plan.access = Access::but(Rule::new("get", "secrets")));
     let printed = live.run("collect -vvv").ok();
-    for name in ["asia", "europe", "a1", "e1", "somebody"] {
+    for name in ["asia", "europe", "somebody"] {
         assert!(!printed.stderr.contains(name), "{name}: {}", printed.stderr);
     }
     assert!(printed.stderr.contains(live.site.id("seed asia").as_str().unwrap()));
