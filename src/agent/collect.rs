@@ -1,25 +1,21 @@
-//! What both collectors need: names made anonymous, and problems on the way.
+//! Lists of rows in the making: objects become anonymous rows one by one, with problems on the way.
 
 use std::collections::BTreeMap;
 
-use super::objects::Object;
-use super::{Gap, Inventory};
-use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer};
-use crate::record::problem::{self, Category, Problem, Step};
+use super::Gap;
+use crate::pseudonym::{Pseudonym, Pseudonymizer};
+use crate::record::Row;
+use crate::record::problem::{Category, Problem, Step};
 
-/// Objects that are not being deleted.
-pub(super) fn living<T>(objects: &[Object<T>]) -> impl Iterator<Item = &Object<T>> {
-    objects.iter().filter(|object| !object.deleting)
-}
-
-/// A collection in progress.
-pub(super) struct Collection<'a> {
-    pub names: &'a Pseudonymizer,
+/// What is noted while rows are made.
+#[derive(Debug)]
+pub(super) struct Notes<'n> {
+    pub names: &'n Pseudonymizer,
     problems: Vec<Problem>,
 }
 
-impl<'a> Collection<'a> {
-    pub fn new(names: &'a Pseudonymizer) -> Self {
+impl<'n> Notes<'n> {
+    pub fn new(names: &'n Pseudonymizer) -> Self {
         Self { names, problems: Vec::new() }
     }
 
@@ -27,54 +23,123 @@ impl<'a> Collection<'a> {
         self.problems.push(Problem { category, concerns, step });
     }
 
-    /// Takes the source's own problems over, as far as they concern these steps.
-    pub fn gaps(&mut self, inventory: &Inventory, steps: &[Step]) {
-        for Gap { step, category, concerns } in inventory.gaps.iter().filter(|gap| steps.contains(&gap.step)) {
-            let concerns = concerns.as_ref().map(|(kind, name)| self.names.of(*kind, name));
-            self.problem(*step, *category, concerns);
-        }
+    /// Notes what a source could not find out.
+    pub fn gap(&mut self, gap: &Gap) {
+        let concerns = gap.concerns.as_ref().map(|(kind, name)| self.names.of(*kind, name));
+        self.problem(gap.step, gap.category, concerns);
     }
 
-    /// The problems in their order.
+    /// Whether something is missing at a step as a whole.
+    pub fn lacks(&self, step: Step) -> bool {
+        self.problems.iter().any(|problem| problem.step == step && problem.concerns.is_none())
+    }
+
+    pub fn extend(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
     pub fn into_problems(self) -> Vec<Problem> {
-        problem::sorted(self.problems)
+        self.problems
+    }
+}
+
+/// The rows of one list. An object that is malformed or there twice costs only itself, with a problem for each.
+#[derive(Debug)]
+pub(super) struct Rows<'n, R> {
+    pub notes: Notes<'n>,
+    step: Step,
+    /// Whether the object that was seen under a pseudonym was sound.
+    seen: BTreeMap<Pseudonym, bool>,
+    made: Vec<R>,
+}
+
+impl<'n, R> Rows<'n, R> {
+    pub fn new(names: &'n Pseudonymizer, step: Step) -> Self {
+        Self { notes: Notes::new(names), step, seen: BTreeMap::new(), made: Vec::new() }
     }
 
-    /// Makes a row of each object, leaving out what is malformed or there twice, with a problem for each.
-    pub fn rows<'o, T: 'o, R>(
-        &mut self,
-        step: Step,
-        kind: NameType,
-        objects: impl IntoIterator<Item = &'o Object<T>>,
-        row: impl FnMut(&mut Self, &Object<T>, &T, Pseudonym) -> R,
-    ) -> Vec<R> {
-        self.rows_named(step, objects, |names, object| names.of(kind, &object.name), row)
+    /// Adds the object that `uuid` stands for, of which `fields` are absent if it is malformed.
+    pub fn add<T>(&mut self, uuid: Pseudonym, fields: Option<&T>, row: impl FnOnce(&mut Notes<'n>, &T) -> R) {
+        let before = self.see(uuid, fields.is_some());
+        match fields {
+            Some(fields) if before != Some(true) => self.made.push(row(&mut self.notes, fields)),
+            Some(_) => {}
+            None => self.notes.problem(self.step, Category::Malformed, Some(uuid)),
+        }
     }
 
-    /// The same with pseudonyms of the caller's making.
-    pub fn rows_named<'o, T: 'o, R>(
-        &mut self,
-        step: Step,
-        objects: impl IntoIterator<Item = &'o Object<T>>,
-        pseudonym: impl Fn(&Pseudonymizer, &Object<T>) -> Pseudonym,
-        mut row: impl FnMut(&mut Self, &Object<T>, &T, Pseudonym) -> R,
-    ) -> Vec<R> {
-        // Whether the object that was seen under a pseudonym was sound.
-        let mut seen = BTreeMap::new();
-        let mut rows = Vec::new();
-        for object in objects {
-            let uuid = pseudonym(self.names, object);
-            let before = seen.get(&uuid).copied();
-            seen.insert(uuid, before == Some(true) || object.fields.is_some());
-            if before.is_some() {
-                self.problem(step, Category::Duplicate, Some(uuid));
+    /// Notes an object that says not even what it is called.
+    pub fn add_nameless(&mut self) {
+        self.notes.problem(self.step, Category::Malformed, None);
+    }
+
+    /// Forgets everything, for a list that begins anew.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.notes.names, self.step);
+    }
+
+    /// The rows and the problems.
+    pub fn into_parts(self) -> (Vec<R>, Vec<Problem>) {
+        (self.made, self.notes.problems)
+    }
+
+    /// Remembers a pseudonym, and tells whether it was seen before and was sound then.
+    fn see(&mut self, uuid: Pseudonym, sound: bool) -> Option<bool> {
+        let before = self.seen.get(&uuid).copied();
+        self.seen.insert(uuid, before == Some(true) || sound);
+        if before.is_some() {
+            self.notes.problem(self.step, Category::Duplicate, Some(uuid));
+        }
+        before
+    }
+}
+
+impl<R: Row> Rows<'_, R> {
+    /// Adds the rows of another list of the same kind, as if its objects had been in this one.
+    pub fn append(&mut self, other: Self) {
+        let mut sound: BTreeMap<_, _> = other.made.into_iter().map(|row| (row.key(), row)).collect();
+        for (uuid, _) in other.seen {
+            let row = sound.remove(&uuid);
+            let before = self.see(uuid, row.is_some());
+            self.made.extend(row.filter(|_| before != Some(true)));
+        }
+        self.notes.extend(other.notes.problems);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pseudonym::NameType;
+    use crate::record::kubermatic::Project;
+    use crate::record::problem::sorted;
+
+    #[test]
+    fn lists_that_are_appended_are_judged_as_one() {
+        let names = Pseudonymizer::new([1; 32]);
+        let objects = [("a", true), ("b", false), ("a", false), ("b", true), ("c", true), ("a", true), ("d", false)];
+        let made = |objects: &[(&str, bool)]| {
+            let mut rows = Rows::new(&names, Step::Projects);
+            for (name, sound) in objects {
+                let uuid = names.of(NameType::Project, name);
+                rows.add(uuid, sound.then_some(&()), |_, ()| Project { uuid });
             }
-            match &object.fields {
-                Some(fields) if before != Some(true) => rows.push(row(self, object, fields, uuid)),
-                Some(_) => {}
-                None => self.problem(step, Category::Malformed, Some(uuid)),
+            rows
+        };
+        let ended = |rows: Rows<'_, Project>| {
+            let (mut rows, problems) = rows.into_parts();
+            rows.sort_by_key(Row::key);
+            (rows, sorted(problems))
+        };
+        let whole = ended(made(&objects));
+        assert_eq!((whole.0.len(), whole.1.len()), (3, 5));
+        for first in 0..=objects.len() {
+            for second in first..=objects.len() {
+                let mut rows = made(&objects[..first]);
+                rows.append(made(&objects[first..second]));
+                rows.append(made(&objects[second..]));
+                assert_eq!(ended(rows), whole, "split at {first} and {second}");
             }
         }
-        rows
     }
 }

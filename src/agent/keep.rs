@@ -68,6 +68,8 @@ const SPEC: Keep = Members(&[
     ("enableUserSSHKeyAgent", Scalar),
     ("exposeStrategy", Scalar),
     ("features", Members(&[("etcdLauncher", Scalar)])),
+    // A Seed's reference to a Secret.
+    ("kubeconfig", Members(&[("fieldPath", Scalar), ("name", Scalar), ("namespace", Scalar)])),
     ("location", Scalar),
     ("mla", Members(&[("loggingEnabled", Scalar), ("monitoringEnabled", Scalar), ("userClusterMLAEnabled", Scalar)])),
     ("opaIntegration", Members(&[("enabled", Scalar)])),
@@ -95,6 +97,7 @@ const STATUS: Keep = Members(&[
     ("conditions", Members(&[("ClusterControllerReconciledSuccessfully", Members(&[("kubermaticVersion", Scalar)]))])),
     ("kubermaticEdition", Scalar),
     ("kubermaticVersion", Scalar),
+    ("namespaceName", Scalar),
     (
         "nodeInfo",
         Members(&[

@@ -1,154 +1,101 @@
-//! The collector of `kubermatic` records: a pure function from an inventory to a record.
+//! The collector of `kubermatic` records: pure functions from objects to rows.
 //!
 //! Defaults are what KKP does where a field is absent, with the KKP file that says so beside each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::collect::{Collection, living};
+use super::collect::{Notes, Rows};
 use super::objects::{self, Object};
-use super::{Inventory, providers};
-use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer, Scope};
+use super::providers;
+use crate::pseudonym::{NameType, Pseudonym, Scope};
 use crate::record::kubermatic::{
-    Cloud, Cluster, ClusterNetwork, CniPlugin, Datacenter, KIND, MachineDeployment, Mla, Project, Record, Seed, SshKey,
-    User, VERSION,
+    Cloud, Cluster, ClusterNetwork, CniPlugin, Datacenter, MachineDeployment, Mla, Project, Seed, SshKey, User,
 };
 use crate::record::problem::{Category, Step};
 use crate::record::values::{self, Choice, Country, Location, Release};
 
-/// The steps whose problems belong into this record.
-const STEPS: &[Step] = &[
-    Step::Configuration,
-    Step::KubernetesVersion,
-    Step::Seeds,
-    Step::Datacenters,
-    Step::Clusters,
-    Step::Users,
-    Step::Projects,
-    Step::SshKeys,
-    Step::MachineDeployments,
-];
-
-/// Makes the record of an installation at `time` (RFC 3339, UTC, whole seconds).
-#[must_use]
-pub fn collect(inventory: &Inventory, names: &Pseudonymizer, time: String) -> Record {
-    let mut collection = Collection::new(names);
-    collection.gaps(inventory, STEPS);
-    let configuration = configuration(inventory, &mut collection);
-    let kubernetes_version = version(inventory, &mut collection);
-    let seeds = seeds(inventory, &configuration, &mut collection);
-    let clusters = clusters(inventory, &configuration, &mut collection);
-    let projects = living(&inventory.master.projects);
-    let projects = collection.rows(Step::Projects, NameType::Project, projects, |_, _, _, uuid| Project { uuid });
-    let users = living(&inventory.master.users);
-    let users = collection.rows(Step::Users, NameType::User, users, |_, object, fields, uuid| User {
-        uuid,
-        is_admin: fields.spec.admin.unwrap_or(false),
-        is_service_account: is_service_account(object, fields),
-    });
-    if inventory.master.users.is_empty() {
-        collection.problem(Step::Users, Category::NotProvided, None);
-    }
-    let ssh_keys = living(&inventory.master.ssh_keys);
-    let ssh_keys = collection.rows(Step::SshKeys, NameType::SshKey, ssh_keys, ssh_key);
-    let machine_deployments = machine_deployments(inventory, &mut collection);
-    let problems = collection.into_problems();
-    Record {
-        kind: KIND,
-        version: VERSION,
-        time,
-        complete: problems.is_empty(),
-        problems,
-        kubernetes_version,
-        kubermatic_edition: configuration.edition,
-        kubermatic_version: configuration.version,
-        seeds,
-        clusters,
-        users,
-        projects,
-        ssh_keys,
-        machine_deployments,
-    }
-}
-
 /// What the configuration says.
-struct Installed {
-    edition: Option<Choice>,
-    version: Option<Release>,
+#[derive(Debug)]
+pub(super) struct Installed {
+    pub edition: Option<Choice>,
+    pub version: Option<Release>,
     expose_strategy: String,
 }
 
-/// The one configuration (KKP `pkg/provider/kubernetes/configuration.go`); none is a problem.
-fn configuration(inventory: &Inventory, collection: &mut Collection<'_>) -> Installed {
-    let objects = &inventory.master.configurations;
-    let fields = objects.iter().find_map(|object| object.fields.clone());
-    match (objects.is_empty(), &fields) {
-        (true, _) => collection.problem(Step::Configuration, Category::NotFound, None),
-        (false, None) => collection.problem(Step::Configuration, Category::Malformed, None),
-        (false, Some(_)) => {}
+impl Installed {
+    /// The one configuration (KKP `pkg/provider/kubernetes/configuration.go`); none is a problem, and so are two.
+    pub fn of(objects: &[Object<objects::Configuration>], notes: &mut Notes<'_>) -> Self {
+        let fields = objects.iter().find_map(|object| object.fields.clone());
+        match (objects.len(), &fields) {
+            (0, _) if notes.lacks(Step::Configuration) => {}
+            (0, _) => notes.problem(Step::Configuration, Category::NotFound, None),
+            (_, None) => notes.problem(Step::Configuration, Category::Malformed, None),
+            (1, Some(_)) => {}
+            (_, Some(_)) => notes.problem(Step::Configuration, Category::Duplicate, None),
+        }
+        let fields = fields.unwrap_or_default();
+        let status = fields.status.unwrap_or_default();
+        let strategy = fields.spec.and_then(|spec| spec.expose_strategy).filter(|text| !text.is_empty());
+        Self {
+            edition: status.kubermatic_edition.and_then(|edition| Choice::among(values::EDITIONS, &edition)),
+            version: status.kubermatic_version.and_then(|version| Release::reduce(&version)),
+            // pkg/defaulting/configuration.go
+            expose_strategy: strategy.unwrap_or_else(|| "NodePort".to_owned()),
+        }
     }
-    let fields = fields.unwrap_or_default();
-    let status = fields.status.unwrap_or_default();
-    let strategy = fields.spec.and_then(|spec| spec.expose_strategy).filter(|text| !text.is_empty());
-    Installed {
-        edition: status.kubermatic_edition.and_then(|edition| Choice::among(values::EDITIONS, &edition)),
-        version: status.kubermatic_version.and_then(|version| Release::reduce(&version)),
-        // pkg/defaulting/configuration.go
-        expose_strategy: strategy.unwrap_or_else(|| "NodePort".to_owned()),
+
+    /// pkg/defaulting/seed.go: the seed's strategy, else the configuration's.
+    pub fn strategy_of<'s>(&'s self, seed: Option<&'s objects::Seed>) -> &'s str {
+        let own = seed.and_then(|seed| seed.spec.expose_strategy.as_deref());
+        own.filter(|text| !text.is_empty()).unwrap_or(&self.expose_strategy)
     }
 }
 
-/// The master's Kubernetes version; both collectors report it.
-pub(super) fn version(inventory: &Inventory, collection: &mut Collection<'_>) -> Option<Release> {
-    let version = inventory.master.version.as_deref().and_then(Release::reduce);
-    if version.is_none() {
-        collection.problem(Step::KubernetesVersion, Category::NotProvided, None);
-    }
-    version
-}
-
-fn seeds(inventory: &Inventory, configuration: &Installed, collection: &mut Collection<'_>) -> Vec<Seed> {
-    let mut datacenters_seen = BTreeSet::new();
-    collection.rows(Step::Seeds, NameType::Seed, &inventory.master.seeds, |collection, object, fields, uuid| {
+/// Adds a seed, which counts also while it is being deleted; `version` is what its own API server says.
+pub(super) fn add_seed(
+    rows: &mut Rows<'_, Seed>,
+    object: &Object<objects::Seed>,
+    version: Option<&str>,
+    configuration: &Installed,
+    datacenters_seen: &mut BTreeSet<Pseudonym>,
+) {
+    let uuid = rows.notes.names.of(NameType::Seed, &object.name);
+    rows.add(uuid, object.fields.as_ref(), |notes, fields| {
         let spec = &fields.spec;
-        let own_version = inventory.seeds.get(&object.name).and_then(|seed| seed.version.clone());
-        let known_version = || fields.status.as_ref()?.versions.as_ref()?.cluster.clone();
+        let known_version = || fields.status.as_ref()?.versions.as_ref()?.cluster.as_deref();
         let datacenters = spec.datacenters.iter().flatten();
+        let mla = spec.mla.as_ref().and_then(|mla| mla.user_cluster_mla_enabled);
         Seed {
             uuid,
             country: spec.country.as_deref().and_then(Country::reduce),
             location: spec.location.as_deref().and_then(Location::new),
-            expose_strategy: Choice::among(values::EXPOSE_STRATEGIES, seed_strategy(spec, configuration)),
-            kubernetes_version: own_version.or_else(known_version).as_deref().and_then(Release::reduce),
+            expose_strategy: Choice::among(values::EXPOSE_STRATEGIES, configuration.strategy_of(Some(fields))),
+            kubernetes_version: version.or_else(known_version).and_then(Release::reduce),
             datacenters: datacenters
-                .filter_map(|(name, value)| datacenter(name, value, &mut datacenters_seen, collection))
+                .filter_map(|(name, value)| datacenter(name, value, datacenters_seen, notes))
                 .collect(),
-            user_cluster_mla_enabled: spec.mla.as_ref().and_then(|mla| mla.user_cluster_mla_enabled).unwrap_or(false),
+            user_cluster_mla_enabled: mla.unwrap_or(false),
         }
-    })
-}
-
-/// pkg/defaulting/seed.go: the seed's strategy, else the configuration's.
-fn seed_strategy<'s>(spec: &'s objects::SeedSpec, configuration: &'s Installed) -> &'s str {
-    spec.expose_strategy.as_deref().filter(|text| !text.is_empty()).unwrap_or(&configuration.expose_strategy)
+    });
 }
 
 fn datacenter(
     name: &str,
     value: &serde_json::Value,
     seen: &mut BTreeSet<Pseudonym>,
-    collection: &mut Collection<'_>,
+    notes: &mut Notes<'_>,
 ) -> Option<Datacenter> {
-    let uuid = collection.names.of(NameType::Datacenter, name);
+    let uuid = notes.names.of(NameType::Datacenter, name);
     if !seen.insert(uuid) {
-        collection.problem(Step::Datacenters, Category::Duplicate, Some(uuid));
+        notes.problem(Step::Datacenters, Category::Duplicate, Some(uuid));
         return None;
     }
     let Ok(fields) = serde_json::from_value::<objects::Datacenter>(value.clone()) else {
-        collection.problem(Step::Datacenters, Category::Malformed, Some(uuid));
+        notes.problem(Step::Datacenters, Category::Malformed, Some(uuid));
         return None;
     };
     let provider = providers::of_datacenter(&fields).unwrap_or_else(|providers::Ambiguous| {
-        collection.problem(Step::Datacenters, Category::AmbiguousProvider, Some(uuid));
+        notes.problem(Step::Datacenters, Category::AmbiguousProvider, Some(uuid));
         None
     });
     Some(Datacenter {
@@ -156,29 +103,35 @@ fn datacenter(
         country: fields.country.as_deref().and_then(Country::reduce),
         location: fields.location.as_deref().and_then(Location::new),
         provider: provider.and_then(|(name, _)| Choice::among(values::PROVIDERS, name)),
-        region: provider.and_then(|(name, fields)| providers::region(name, fields, collection.names)),
+        region: provider.and_then(|(name, fields)| providers::region(name, fields, notes.names)),
     })
 }
 
-fn clusters(inventory: &Inventory, configuration: &Installed, collection: &mut Collection<'_>) -> Vec<Cluster> {
-    let strategies: BTreeMap<_, _> = inventory
-        .master
-        .seeds
-        .iter()
-        .filter_map(|seed| Some((seed.name.as_str(), seed_strategy(&seed.fields.as_ref()?.spec, configuration))))
-        .collect();
-    // Cluster names are unique in an installation, so that the seeds' clusters are judged as one list.
-    let all = inventory.seeds.iter().flat_map(|(seed, cluster)| cluster.clusters.iter().map(move |it| (seed, it)));
-    let mut owners = BTreeMap::new();
-    for (seed, object) in all.clone() {
-        owners.entry(object.name.as_str()).or_insert(seed.as_str());
+/// Adds a project that is not being deleted.
+pub(super) fn add_project(rows: &mut Rows<'_, Project>, object: &Object<objects::Project>) {
+    if !object.deleting {
+        let uuid = rows.notes.names.of(NameType::Project, &object.name);
+        rows.add(uuid, object.fields.as_ref(), |_, _| Project { uuid });
     }
-    let objects = all.map(|(_, object)| object);
-    collection.rows(Step::Clusters, NameType::Cluster, objects, |collection, object, fields, uuid| {
-        let seed = owners.get(object.name.as_str()).copied().unwrap_or_default();
-        let default = strategies.get(seed).copied().unwrap_or(&configuration.expose_strategy);
-        cluster(collection, object, fields, &Place { uuid, seed, strategy: default })
-    })
+}
+
+/// Adds a user who is not being deleted.
+pub(super) fn add_user(rows: &mut Rows<'_, User>, object: &Object<objects::User>) {
+    if !object.deleting {
+        let uuid = rows.notes.names.of(NameType::User, &object.name);
+        rows.add(uuid, object.fields.as_ref(), |_, fields| User {
+            uuid,
+            is_admin: fields.spec.admin.unwrap_or(false),
+            is_service_account: is_service_account(object, fields),
+        });
+    }
+}
+
+/// Adds a cluster of `seed`, also while it is being deleted; `strategy` is how the seed exposes clusters by default.
+pub(super) fn add_cluster(rows: &mut Rows<'_, Cluster>, object: &Object<objects::Cluster>, seed: &str, strategy: &str) {
+    let uuid = rows.notes.names.of(NameType::Cluster, &object.name);
+    let place = Place { uuid, seed, strategy };
+    rows.add(uuid, object.fields.as_ref(), |notes, fields| cluster(notes, object, fields, &place));
 }
 
 /// What a cluster's own object does not say.
@@ -189,33 +142,33 @@ struct Place<'p> {
 }
 
 fn cluster(
-    collection: &mut Collection<'_>,
+    notes: &mut Notes<'_>,
     object: &Object<objects::Cluster>,
     fields: &objects::Cluster,
     place: &Place<'_>,
 ) -> Cluster {
     let (spec, uuid) = (&fields.spec, place.uuid);
-    let project_uuid = object.project.as_deref().map(|project| collection.names.of(NameType::Project, project));
+    let project_uuid = object.project.as_deref().map(|project| notes.names.of(NameType::Project, project));
     if project_uuid.is_none() {
-        collection.problem(Step::Clusters, Category::NoProject, Some(uuid));
+        notes.problem(Step::Clusters, Category::NoProject, Some(uuid));
     }
     let kubernetes_server_version = spec.version.as_deref().and_then(Release::reduce);
     if kubernetes_server_version.is_none() || spec.cloud.is_none() {
-        collection.problem(Step::Clusters, Category::Malformed, Some(uuid));
+        notes.problem(Step::Clusters, Category::Malformed, Some(uuid));
     }
     let strategy = spec.expose_strategy.as_deref().filter(|text| !text.is_empty()).unwrap_or(place.strategy);
     let reconciled = || fields.status.as_ref()?.conditions.as_ref()?.reconciled.as_ref()?.kubermatic_version.as_deref();
     let runtime = spec.container_runtime.as_deref().filter(|text| !text.is_empty()).unwrap_or("containerd");
     Cluster {
         uuid,
-        seed_uuid: collection.names.of(NameType::Seed, place.seed),
+        seed_uuid: notes.names.of(NameType::Seed, place.seed),
         project_uuid,
         expose_strategy: Choice::among(values::EXPOSE_STRATEGIES, strategy),
         etcd_cluster_size: etcd_cluster_size(spec),
         kubernetes_server_version,
         kubermatic_version: reconciled().and_then(Release::reduce),
         container_runtime: Choice::among(values::CONTAINER_RUNTIMES, runtime),
-        cloud: cloud(collection, spec, uuid),
+        cloud: cloud(notes, spec, uuid),
         opa_integration_enabled: spec.opa_integration.as_ref().and_then(|opa| opa.enabled).unwrap_or(false),
         mla: Mla {
             monitoring_enabled: spec.mla.as_ref().and_then(|mla| mla.monitoring_enabled).unwrap_or(false),
@@ -240,14 +193,14 @@ fn etcd_cluster_size(spec: &objects::ClusterSpec) -> u32 {
     u32::try_from(size).unwrap_or(3)
 }
 
-fn cloud(collection: &mut Collection<'_>, spec: &objects::ClusterSpec, uuid: Pseudonym) -> Cloud {
+fn cloud(notes: &mut Notes<'_>, spec: &objects::ClusterSpec, uuid: Pseudonym) -> Cloud {
     let Some(cloud) = &spec.cloud else { return Cloud { provider: None, dc_uuid: None } };
     let provider = providers::of_cluster(cloud).unwrap_or_else(|providers::Ambiguous| {
-        collection.problem(Step::Clusters, Category::AmbiguousProvider, Some(uuid));
+        notes.problem(Step::Clusters, Category::AmbiguousProvider, Some(uuid));
         None
     });
     let dc = cloud.dc.as_deref().filter(|name| !name.is_empty());
-    Cloud { provider, dc_uuid: dc.map(|name| collection.names.of(NameType::Datacenter, name)) }
+    Cloud { provider, dc_uuid: dc.map(|name| notes.names.of(NameType::Datacenter, name)) }
 }
 
 fn cluster_network(spec: &objects::ClusterSpec) -> ClusterNetwork {
@@ -273,8 +226,16 @@ fn is_service_account(object: &Object<objects::User>, fields: &objects::User) ->
     object.name.starts_with("serviceaccount-") || fields.spec.project.as_ref().is_some_and(|name| !name.is_empty())
 }
 
+/// Adds an SSH key that is not being deleted.
+pub(super) fn add_ssh_key(rows: &mut Rows<'_, SshKey>, object: &Object<objects::SshKey>) {
+    if !object.deleting {
+        let uuid = rows.notes.names.of(NameType::SshKey, &object.name);
+        rows.add(uuid, object.fields.as_ref(), |notes, fields| ssh_key(notes, object, fields, uuid));
+    }
+}
+
 fn ssh_key(
-    collection: &mut Collection<'_>,
+    notes: &mut Notes<'_>,
     object: &Object<objects::SshKey>,
     fields: &objects::SshKey,
     uuid: Pseudonym,
@@ -284,10 +245,10 @@ fn ssh_key(
     let owners: Vec<_> =
         if project.clone().next().is_some() { project.collect() } else { object.owner_projects.iter().collect() };
     if owners.is_empty() {
-        collection.problem(Step::SshKeys, Category::NoProject, Some(uuid));
+        notes.problem(Step::SshKeys, Category::NoProject, Some(uuid));
     }
     let set = |kind, names: &mut dyn Iterator<Item = &String>| -> Vec<Pseudonym> {
-        names.map(|name| collection.names.of(kind, name)).collect::<BTreeSet<_>>().into_iter().collect()
+        names.map(|name| notes.names.of(kind, name)).collect::<BTreeSet<_>>().into_iter().collect()
     };
     SshKey {
         uuid,
@@ -296,41 +257,20 @@ fn ssh_key(
     }
 }
 
-fn machine_deployments(inventory: &Inventory, collection: &mut Collection<'_>) -> Vec<MachineDeployment> {
-    let seeds = seeds_of_clusters(inventory);
-    let mut rows = Vec::new();
-    for (cluster, found) in &inventory.user_clusters {
-        let cluster_uuid = collection.names.of(NameType::Cluster, cluster);
-        let Some(seed) = seeds.get(cluster.as_str()) else {
-            collection.problem(Step::MachineDeployments, Category::UnknownCluster, Some(cluster_uuid));
-            continue;
-        };
-        let pseudonym = |names: &Pseudonymizer, object: &Object<objects::MachineDeployment>| {
-            let scope = Scope { seed, cluster, namespace: &object.namespace };
-            names.scoped(NameType::MachineDeployment, scope, &object.name)
-        };
-        let living = living(&found.machine_deployments);
-        rows.extend(collection.rows_named(Step::MachineDeployments, living, pseudonym, |_, _, fields, uuid| {
-            machine_deployment(fields, uuid, cluster_uuid)
-        }));
+/// Adds a machine deployment that is not being deleted, of a user cluster of `seed`.
+pub(super) fn add_machine_deployment(
+    rows: &mut Rows<'_, MachineDeployment>,
+    object: &Object<objects::MachineDeployment>,
+    seed: &str,
+    cluster: &str,
+) {
+    if !object.deleting {
+        let names = rows.notes.names;
+        let scope = Scope { seed, cluster, namespace: &object.namespace };
+        let uuid = names.scoped(NameType::MachineDeployment, scope, &object.name);
+        let cluster_uuid = names.of(NameType::Cluster, cluster);
+        rows.add(uuid, object.fields.as_ref(), |_, fields| machine_deployment(fields, uuid, cluster_uuid));
     }
-    for stray in &inventory.stray_machine_deployments {
-        let scope = Scope { namespace: &stray.namespace, ..Scope::default() };
-        let uuid = collection.names.scoped(NameType::MachineDeployment, scope, &stray.name);
-        collection.problem(Step::MachineDeployments, Category::UnknownCluster, Some(uuid));
-    }
-    rows
-}
-
-/// Which seed runs each user cluster.
-pub(super) fn seeds_of_clusters(inventory: &Inventory) -> BTreeMap<&str, &str> {
-    let mut seeds = BTreeMap::new();
-    for (seed, found) in &inventory.seeds {
-        for cluster in &found.clusters {
-            seeds.entry(cluster.name.as_str()).or_insert(seed.as_str());
-        }
-    }
-    seeds
 }
 
 fn machine_deployment(

@@ -1,57 +1,35 @@
-//! The collector of `kubernetes` records: a pure function from an inventory to a record.
+//! The collector of `kubernetes` records: pure functions from nodes to rows.
 
-use super::collect::{Collection, living};
-use super::kubermatic::{seeds_of_clusters, version};
+use super::collect::{Notes, Rows};
 use super::objects::{self, Object};
-use super::{Inventory, providers};
-use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer, Scope};
-use crate::record::kubernetes::{KIND, Node, Record, Resource, VERSION};
+use super::providers;
+use crate::pseudonym::{NameType, Pseudonym, Scope};
+use crate::record::kubernetes::{Node, Resource};
 use crate::record::problem::{Category, Step};
 use crate::record::values::{self, Choice, OsImage, Quantity, Release, RuntimeVersion};
 
-/// Makes the record of an installation's nodes at `time` (RFC 3339, UTC, whole seconds).
-#[must_use]
-pub fn collect(inventory: &Inventory, names: &Pseudonymizer, time: String) -> Record {
-    let mut collection = Collection::new(names);
-    collection.gaps(inventory, &[Step::Nodes]);
-    let kubernetes_version = version(inventory, &mut collection);
-    let mut nodes = cluster_nodes(&mut collection, &inventory.master.nodes, "", "");
-    if inventory.master.nodes.is_empty() {
-        collection.problem(Step::Nodes, Category::NotProvided, None);
-    }
-    for (seed, found) in &inventory.seeds {
-        nodes.extend(cluster_nodes(&mut collection, &found.nodes, seed, ""));
-    }
-    let seeds = seeds_of_clusters(inventory);
-    for (cluster, found) in &inventory.user_clusters {
-        match seeds.get(cluster.as_str()) {
-            Some(seed) => nodes.extend(cluster_nodes(&mut collection, &found.nodes, seed, cluster)),
-            None if found.nodes.is_empty() => {}
-            None => {
-                let concerns = collection.names.of(NameType::Cluster, cluster);
-                collection.problem(Step::Nodes, Category::UnknownCluster, Some(concerns));
-            }
-        }
-    }
-    let problems = collection.into_problems();
-    Record { kind: KIND, version: VERSION, time, complete: problems.is_empty(), problems, kubernetes_version, nodes }
+/// Whose nodes they are: the master's where both names are empty, a seed's where only `cluster` is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whose<'w> {
+    pub seed: &'w str,
+    pub cluster: &'w str,
 }
 
-/// The nodes of one cluster: the master's where both names are empty, a seed's where only `cluster` is.
-fn cluster_nodes(
-    collection: &mut Collection<'_>,
-    nodes: &[Object<objects::Node>],
-    seed: &str,
-    cluster: &str,
-) -> Vec<Node> {
-    let pseudonym = |names: &Pseudonymizer, object: &Object<objects::Node>| {
-        names.scoped(NameType::Node, Scope { seed, cluster, namespace: "" }, &object.name)
-    };
-    let filled = |kind, name: &str| (!name.is_empty()).then(|| collection.names.of(kind, name));
-    let (seed_uuid, cluster_uuid) = (filled(NameType::Seed, seed), filled(NameType::Cluster, cluster));
-    collection.rows_named(Step::Nodes, living(nodes), pseudonym, |collection, _, fields, id| {
-        node(collection, fields, &Place { id, seed_uuid, cluster_uuid })
-    })
+impl Whose<'static> {
+    pub const MASTER: Self = Self { seed: "", cluster: "" };
+}
+
+/// Adds a node that is not being deleted.
+pub(super) fn add_node(rows: &mut Rows<'_, Node>, object: &Object<objects::Node>, whose: Whose<'_>) {
+    if object.deleting {
+        return;
+    }
+    let names = rows.notes.names;
+    let Whose { seed, cluster } = whose;
+    let id = names.scoped(NameType::Node, Scope { seed, cluster, namespace: "" }, &object.name);
+    let filled = |kind, name: &str| (!name.is_empty()).then(|| names.of(kind, name));
+    let place = Place { id, seed_uuid: filled(NameType::Seed, seed), cluster_uuid: filled(NameType::Cluster, cluster) };
+    rows.add(id, object.fields.as_ref(), |notes, fields| node(notes, fields, &place));
 }
 
 /// What a node's own object does not say.
@@ -61,10 +39,10 @@ struct Place {
     cluster_uuid: Option<Pseudonym>,
 }
 
-fn node(collection: &mut Collection<'_>, fields: &objects::Node, place: &Place) -> Node {
+fn node(notes: &mut Notes<'_>, fields: &objects::Node, place: &Place) -> Node {
     let info = fields.status.as_ref().and_then(|status| status.node_info.clone());
     if info.is_none() {
-        collection.problem(Step::Nodes, Category::Malformed, Some(place.id));
+        notes.problem(Step::Nodes, Category::Malformed, Some(place.id));
     }
     let info = info.unwrap_or_default();
     let provider_id = fields.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).unwrap_or_default();

@@ -1,24 +1,29 @@
 //! The agent: looks at an installation and makes records of it.
 //!
-//! A source (`manifests`) fills an [`Inventory`] with the few fields that records need; collectors are pure functions
-//! from an inventory to a record. Nothing here knows the files of the store.
+//! A source finds objects: `manifests` in a directory, `live` through the Kubernetes API. Collectors are pure functions
+//! that make anonymous rows of them, which a [`Survey`] holds until they become records. Nothing here knows the files of
+//! the store.
 
 mod collect;
 mod keep;
-pub mod kubermatic;
-pub mod kubernetes;
+mod kubermatic;
+mod kubernetes;
+pub mod live;
 pub mod manifests;
 pub mod objects;
 mod parsed;
 mod providers;
 mod prune;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer};
-use crate::record::canonical::{Bounds, CanonicalError, Form, to_canonical};
+use crate::pseudonym::NameType;
+use crate::record::canonical::{Bounds, CanonicalError};
 use crate::record::document::Document;
 use crate::record::problem::{Category, Step};
+pub use survey::Survey;
+
 use objects::{Cluster, Configuration, MachineDeployment, Node, Object, Project, Seed, SshKey, User};
 
 /// A collector, which makes records of one kind.
@@ -34,25 +39,20 @@ impl Collector {
     /// Every collector.
     pub const ALL: &'static [Self] = &[Self::Kubermatic, Self::Kubernetes];
 
-    /// Makes the canonical record of an inventory at `time` (RFC 3339, UTC, whole seconds).
+    /// Makes the canonical record of what was found, at `time` (RFC 3339, UTC, whole seconds), and takes the rows for
+    /// it. Nothing where what it is about is not installed.
     ///
     /// # Errors
     /// None that can be met: collectors make nothing that canonical JSON can't carry.
-    pub fn collect(self, inventory: &Inventory, names: &Pseudonymizer, time: &str) -> Result<Document, CanonicalError> {
-        let time = time.to_owned();
+    pub fn collect(self, survey: &mut Survey, time: &str) -> Result<Option<Document>, CanonicalError> {
         let bytes = match self {
-            Self::Kubermatic => to_canonical(&kubermatic::collect(inventory, names, time), Form::Record)?,
-            Self::Kubernetes => to_canonical(&kubernetes::collect(inventory, names, time), Form::Record)?,
+            Self::Kubermatic => match survey.kubermatic(time.to_owned()) {
+                Some(record) => record.into_canonical()?,
+                None => return Ok(None),
+            },
+            Self::Kubernetes => survey.kubernetes(time.to_owned()).into_canonical()?,
         };
-        Document::parse(bytes, &Bounds::default())
-    }
-}
-
-impl Inventory {
-    /// The pseudonyms that stand for the installation, by which a store knows its own.
-    #[must_use]
-    pub fn installation(&self, names: &Pseudonymizer) -> Vec<Pseudonym> {
-        self.master.installation_uids.iter().map(|uid| names.installation(uid)).collect()
+        Document::parse(bytes, &Bounds::default()).map(Some)
     }
 }
 

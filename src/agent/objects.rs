@@ -73,8 +73,21 @@ pub struct SeedSpec {
     pub location: Option<String>,
     pub expose_strategy: Option<String>,
     pub mla: Option<SeedMla>,
+    /// Where the seed's kubeconfig is.
+    pub kubeconfig: Option<SecretReference>,
     /// Taken apart one by one, so that a broken one costs only itself.
     pub datacenters: Option<BTreeMap<String, Value>>,
+}
+
+/// `Seed.spec.kubeconfig` (core `ObjectReference`), as far as KKP looks at it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "named like the fields")]
+pub struct SecretReference {
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+    /// The key of the Secret's `data`.
+    pub field_path: Option<String>,
 }
 
 /// `Seed.spec.mla`.
@@ -234,10 +247,13 @@ pub struct Pods {
 
 /// `Cluster.status`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "named like the fields")]
 pub struct ClusterStatus {
     pub phase: Option<String>,
     pub conditions: Option<Conditions>,
+    /// Where the cluster's control plane and its kubeconfigs are; empty while it is being made or deleted.
+    pub namespace_name: Option<String>,
 }
 
 /// `Cluster.status.conditions`, of which one says which KKP reconciled the cluster last.

@@ -125,7 +125,8 @@ struct Owner {
     name: Option<String>,
 }
 
-fn object<T: DeserializeOwned>(mut value: Value, kind: &'static str) -> Result<Object<T>, Nameless> {
+/// Takes an object of a known kind apart.
+pub(super) fn object<T: DeserializeOwned>(mut value: Value, kind: &'static str) -> Result<Object<T>, Nameless> {
     let name = value["metadata"]["name"].as_str().filter(|name| !name.is_empty());
     let name = name.ok_or(Nameless(kind))?.to_owned();
     let metadata = value["metadata"].take();

@@ -109,7 +109,7 @@ impl<'de> Visitor<'de> for ItemsVisitor {
         let mut items = Vec::new();
         loop {
             let mut credentials = BTreeSet::new();
-            let seed = PruneSeed { keep: ROOT, credentials: &mut credentials };
+            let seed = PruneSeed::object(&mut credentials);
             match elements.next_element_seed(seed)? {
                 Some(value) => items.push(Pruned { value, credentials }),
                 None => return Ok(Items(Some(items))),
@@ -158,6 +158,10 @@ fn keep_member<'de, A: MapAccess<'de>>(
     let name = name.to_owned();
     if let Some((_, keep)) = listed.iter().find(|(known, _)| *known == name) {
         let value = members.next_value_seed(PruneSeed { keep: *keep, credentials })?;
+        // Where a reference to a Secret belongs, a text is what the Secret should hold.
+        if value == wrong_container() {
+            credentials.extend(CREDENTIALS.iter().find(|field| **field == name));
+        }
         kept.insert(name, value);
         return Ok(());
     }
@@ -165,9 +169,16 @@ fn keep_member<'de, A: MapAccess<'de>>(
 }
 
 /// Reads a value and keeps of it what `keep` says.
-struct PruneSeed<'c> {
+pub(super) struct PruneSeed<'c> {
     keep: Keep,
     credentials: &'c mut BTreeSet<&'static str>,
+}
+
+impl<'c> PruneSeed<'c> {
+    /// Reads an object.
+    pub fn object(credentials: &'c mut BTreeSet<&'static str>) -> Self {
+        Self { keep: ROOT, credentials }
+    }
 }
 
 impl PruneSeed<'_> {

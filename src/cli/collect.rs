@@ -3,53 +3,56 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
 
-use kubermatic_telemetry::agent::Collector;
-use kubermatic_telemetry::agent::manifests::{self, DEFAULT_FILE_LIMIT, Installation};
+use kubermatic_telemetry::agent::{Collector, Survey};
 use kubermatic_telemetry::bundle::{Limits, pack};
-use kubermatic_telemetry::identity::Identity;
 use kubermatic_telemetry::record::document::Document;
 use kubermatic_telemetry::record::envelope::Kind;
 use kubermatic_telemetry::record::foreign;
 use kubermatic_telemetry::store::{LockedStore, StoredRecord};
 
-use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
 use super::files::read_input;
 use super::output::{Output, count};
+use super::source::{SourceArgs, duration};
+use super::{Done, schedule};
 
 /// Collect records into the store.
 ///
-/// Reads an installation and stores one record of each kind. Give --manifests DIR (docs/air-gap.md has the kubectl
-/// commands that fill such a directory), or hand a finished record of another product in with --record FILE.
+/// Reads an installation and stores one record of each kind. It is found by --kubeconfig FILE, else by $KUBECONFIG, else
+/// from within a pod by its service account; docs/permissions.md has the rules that the agent needs. --manifests DIR reads
+/// what was exported with kubectl (docs/air-gap.md has the commands), and --record FILE takes a finished record of another
+/// product.
+///
+/// What can't be read is missing from the record, which says so, and everything else goes on; --strict makes that exit
+/// with 1, after the record was stored.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The collectors to run.
     #[arg(value_enum, default_values = ["kubermatic", "kubernetes"], hide_default_value = true)]
     collectors: Vec<CollectorName>,
+    /// Exit with 1 if a record is incomplete, after it was stored.
+    #[arg(long)]
+    strict: bool,
+    /// Stay, and collect once in this time; after a restart, when the newest record is that old.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with_all = ["manifests", "record", "strict"])]
+    every: Option<Duration>,
+    /// Wait up to this much longer, by chance, so that not everybody collects at once [default: a 24th of --every].
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "every")]
+    splay: Option<Duration>,
     #[command(flatten)]
-    source: ManifestArgs,
+    source: SourceArgs,
     /// Take a finished record of another product, as JSON; `-` is stdin.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifests", "collectors"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifests", "kubeconfig", "collectors"])]
     record: Option<PathBuf>,
     /// Allow a kind of record that this program does not know; may be given several times.
     #[arg(long, value_name = "KIND", requires = "record")]
     allow_kind: Vec<Kind>,
-}
-
-/// The manifest source, which several verbs can read.
-#[derive(Debug, clap::Args)]
-pub struct ManifestArgs {
-    /// Read exported manifests (YAML or JSON) instead of a cluster.
-    #[arg(long, value_name = "DIR")]
-    pub manifests: Option<PathBuf>,
-    /// The largest manifest file, in bytes after decompression.
-    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_FILE_LIMIT)]
-    pub max_file_size: u64,
 }
 
 /// A collector as it is typed.
@@ -71,30 +74,41 @@ impl From<CollectorName> for Collector {
 }
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
+    match args.every {
+        Some(every) => schedule::stay(every, args.splay, context, output, || once(args, context, output)),
+        None => once(args, context, output),
+    }
+}
+
+fn once(args: &Args, context: &Context, output: &Output) -> Done {
     let telemetry = context.telemetry()?;
     if !telemetry.on {
         output.note(&format!("telemetry is off ({}): nothing was collected", telemetry.by.as_str()));
         return Ok(ExitCode::SUCCESS);
     }
-    let stored = match (&args.source.manifests, &args.record) {
-        (Some(directory), _) => {
-            let installation = read(directory, args.source.max_file_size, output)?;
-            let identity = context.identity_or_new(output)?;
-            let mut store = context.locked_store(&identity)?;
-            let collectors: BTreeSet<_> = args.collectors.iter().copied().map(Collector::from).collect();
-            put_collected(&installation, collectors, &identity, &mut store, context, output)?
-        }
-        (None, Some(file)) => vec![take_record(file, &args.allow_kind, context, output)?],
-        (None, None) => {
-            return Err(Failure::usage("there is nothing to collect from")
-                .hint("give --manifests DIR or --record FILE; docs/air-gap.md says how to export manifests"));
-        }
+    let stored = if let Some(file) = &args.record {
+        vec![take_record(file, &args.allow_kind, context, output)?]
+    } else {
+        collect(args, context, output)?
     };
     if output.is_json() {
         let rows: Vec<_> = stored.iter().map(stored_json).collect();
         output.document(&json!({ "stored": rows }))?;
     }
+    if args.strict && stored.iter().any(|record| !record.envelope.complete) {
+        return Err(Failure::new("a record is incomplete, which --strict does not allow; it was stored all the same")
+            .hint("`preview --format pretty` shows its problems"));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn collect(args: &Args, context: &Context, output: &Output) -> Result<Vec<StoredRecord>, Failure> {
+    let collectors: BTreeSet<_> = args.collectors.iter().copied().map(Collector::from).collect();
+    let source = args.source.open_or_find(&collectors, output)?;
+    let identity = context.identity_or_new(output)?;
+    let survey = source.survey(&identity.pseudonymizer(), output)?;
+    let mut store = context.locked_store(&identity)?;
+    put_collected(survey, &collectors, &mut store, context, output)
 }
 
 fn stored_json(record: &StoredRecord) -> serde_json::Value {
@@ -109,57 +123,29 @@ fn stored_json(record: &StoredRecord) -> serde_json::Value {
     })
 }
 
-/// Reads a directory of manifests and warns of what a person should know.
-pub fn read(directory: &Path, file_limit: u64, output: &Output) -> Result<Installation, Failure> {
-    let mut progress = output.progress("reading manifests");
-    let options = manifests::Options { file_limit };
-    let installation = manifests::read(directory, &options, &mut |done, total| progress.update(done, total))?;
-    drop(progress);
-    if let Some((file, _)) = installation.credentials.first() {
-        let fields: BTreeSet<_> =
-            installation.credentials.iter().flat_map(|(_, fields)| fields.iter().copied()).collect();
-        output.warning(
-            &format!(
-                "{} with credentials, such as {} (fields: {})",
-                count(installation.credentials.len(), "manifest file"),
-                file.display(),
-                fields.into_iter().collect::<Vec<_>>().join(", ")
-            ),
-            Some("nothing of them is collected, but do not keep such files; docs/air-gap.md says how to avoid them"),
-        );
-    }
-    if let Some(file) = installation.misplaced_clusters.first() {
-        output.warning(
-            &format!("user clusters in {} are not counted: they live on seeds", file.display()),
-            Some("export them from each seed into seeds/<seed>/, also where the master is a seed itself"),
-        );
-    }
-    Ok(installation)
-}
-
 /// Makes the records and stores them, in the store of this installation only.
 pub fn put_collected(
-    installation: &Installation,
-    collectors: impl IntoIterator<Item = Collector>,
-    identity: &Identity,
+    mut survey: Survey,
+    collectors: &BTreeSet<Collector>,
     store: &mut LockedStore,
     context: &Context,
     output: &Output,
 ) -> Result<Vec<StoredRecord>, Failure> {
-    let names = identity.pseudonymizer();
-    let inventory = &installation.inventory;
-    let installation = inventory.installation(&names);
-    store.bind(&installation)?;
-    if installation.is_empty() {
+    store.bind(survey.installation())?;
+    if survey.installation().is_empty() {
         output.warning(
-            "the manifests do not tell which installation they are of: the KubermaticConfiguration has no UID",
-            Some("export it as kubectl prints it, with its metadata"),
+            "it can't be told which installation this is: the KubermaticConfiguration has no UID",
+            Some("export it as kubectl prints it, with its metadata; the agent may also get the namespace kube-system"),
         );
     }
     let time = context.environment().now_text();
-    let documents = collectors.into_iter().map(|collector| collector.collect(inventory, &names, &time));
-    let documents = documents.collect::<Result<Vec<_>, _>>()?;
-    documents.iter().map(|document| put(document, store, context, output)).collect()
+    let mut stored = Vec::new();
+    for collector in collectors {
+        if let Some(document) = collector.collect(&mut survey, &time)? {
+            stored.push(put(&document, store, context, output)?);
+        }
+    }
+    Ok(stored)
 }
 
 fn put(document: &Document, store: &LockedStore, context: &Context, output: &Output) -> Result<StoredRecord, Failure> {

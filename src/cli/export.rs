@@ -21,6 +21,12 @@ use super::output::{Output, bytes, count, escaped};
 /// No bundle was written, which is no failure.
 const NO_BUNDLE: u8 = 4;
 
+/// What says how to make a bundle says nothing about one that was made.
+#[cfg(feature = "agent")]
+const AGAIN_CONFLICTS: [&str; 4] = ["new", "note", "manifests", "kubeconfig"];
+#[cfg(not(feature = "agent"))]
+const AGAIN_CONFLICTS: [&str; 2] = ["new", "note"];
+
 /// Pack pending records into a signed bundle.
 ///
 /// Packs everything that is pending, that is, not acknowledged by a receipt. Exporting again is harmless: ingest
@@ -32,7 +38,7 @@ pub struct Args {
     output: PathBuf,
     #[cfg(feature = "agent")]
     #[command(flatten)]
-    source: super::collect::ManifestArgs,
+    source: super::source::SourceArgs,
     /// A note that goes with the bundle, such as the number of an approval; at most 1 KiB.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -40,7 +46,7 @@ pub struct Args {
     #[arg(long)]
     new: bool,
     /// Write the bundle of an earlier export again, the same bytes.
-    #[arg(long, value_name = "SEQUENCE", conflicts_with_all = ["new", "note"])]
+    #[arg(long, value_name = "SEQUENCE", conflicts_with_all = AGAIN_CONFLICTS)]
     again: Option<u64>,
     /// Replace the file if it exists.
     #[arg(long)]
@@ -90,18 +96,19 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
 /// Collects first if that was asked for. Nothing where there is no store, hence nothing pending.
 fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Identity, LockedStore)>, Failure> {
     #[cfg(feature = "agent")]
-    if let Some(directory) = &args.source.manifests {
+    {
         use kubermatic_telemetry::agent::Collector;
 
-        use super::collect;
-        if args.again.is_some() {
-            return Err(Failure::usage("--again writes an earlier bundle, it does not collect"));
+        let collectors = Collector::ALL.iter().copied().collect();
+        if args.again.is_none()
+            && let Some(source) = args.source.open(&collectors, output)?
+        {
+            let identity = context.identity_or_new(output)?;
+            let survey = source.survey(&identity.pseudonymizer(), output)?;
+            let mut store = context.locked_store(&identity)?;
+            super::collect::put_collected(survey, &collectors, &mut store, context, output)?;
+            return Ok(Some((identity, store)));
         }
-        let installation = collect::read(directory, args.source.max_file_size, output)?;
-        let identity = context.identity_or_new(output)?;
-        let mut store = context.locked_store(&identity)?;
-        collect::put_collected(&installation, Collector::ALL.iter().copied(), &identity, &mut store, context, output)?;
-        return Ok(Some((identity, store)));
     }
     let _ = (args, output);
     let Some(identity) = context.identity()? else { return Ok(None) };

@@ -59,6 +59,12 @@ impl Failure {
         parts.join(": ")
     }
 
+    /// Whether a cause is of this type and `is` so.
+    #[cfg(feature = "agent")]
+    pub fn has_cause<E: std::error::Error + 'static>(&self, is: impl Fn(&E) -> bool) -> bool {
+        self.error.chain().any(|cause| cause.downcast_ref::<E>().is_some_and(&is))
+    }
+
     /// What a person can do about it.
     pub fn find_hint(&self) -> Option<String> {
         self.hint.clone().or_else(|| self.error.chain().find_map(hint_of))
@@ -87,7 +93,13 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 
 #[cfg(feature = "agent")]
 fn agent_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    error.downcast_ref::<kubermatic_telemetry::agent::manifests::ManifestError>()?.hint()
+    use kubermatic_telemetry::agent::live::LiveError;
+    use kubermatic_telemetry::agent::manifests::ManifestError;
+
+    if let Some(error) = error.downcast_ref::<LiveError>() {
+        return error.hint();
+    }
+    error.downcast_ref::<ManifestError>()?.hint()
 }
 
 fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
@@ -142,9 +154,10 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
              one aside if it was a trial",
         ),
         StoreError::Busy { .. } => Some("wait for it to end, or see with `fuser` which process it is"),
-        StoreError::UnknownInstallation { .. } => {
-            Some("export the KubermaticConfiguration to master/ as kubectl prints it, with its metadata")
-        }
+        StoreError::UnknownInstallation { .. } => Some(
+            "export the KubermaticConfiguration to master/ as kubectl prints it, with its metadata, or let the \
+                 agent get the namespace kube-system (docs/permissions.md)",
+        ),
         StoreError::File(_) | StoreError::Damaged { .. } | StoreError::Exhausted | StoreError::System(_) => None,
     }
 }

@@ -13,11 +13,17 @@ mod files;
 mod ingest;
 mod init;
 mod inspect;
+#[cfg(feature = "agent")]
+mod interrupt;
 mod keys;
 mod output;
 mod preview;
 mod pseudonym;
 mod receipt;
+#[cfg(feature = "agent")]
+mod schedule;
+#[cfg(feature = "agent")]
+mod source;
 mod status;
 mod verify;
 

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use kubermatic_telemetry::record::values::is_invisible;
 
@@ -139,9 +141,11 @@ pub fn start_log(verbosity: Option<u8>) {
         Some(2) => LevelFilter::DEBUG,
         Some(_) => LevelFilter::TRACE,
     };
-    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(false);
+    // Only this program's own words: libraries log hosts, paths and names.
+    let own = Targets::new().with_target("kubermatic_telemetry", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     // Nothing else in this process starts one.
-    let _ = subscriber.try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(own).try_init();
 }
 
 /// Text from outside with control characters escaped.

@@ -16,8 +16,8 @@ use super::output::Output;
 
 /// Print exactly what an export would contain.
 ///
-/// Prints the pending records, one a line, byte for byte as they would lie in the bundle. With --manifests DIR it also
-/// prints what would be collected from there, without storing it.
+/// Prints the pending records, one a line, byte for byte as they would lie in the bundle. With --manifests DIR
+/// or --kubeconfig FILE it also prints what would be collected from there, without storing it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How to print the records.
@@ -25,7 +25,7 @@ pub struct Args {
     format: Format,
     #[cfg(feature = "agent")]
     #[command(flatten)]
-    source: super::collect::ManifestArgs,
+    source: super::source::SourceArgs,
     /// Only what was never exported.
     #[arg(long)]
     new: bool,
@@ -90,7 +90,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The pending records, and what would be collected from manifests.
+/// The pending records, and what would be collected.
 fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uuid>, Vec<Shown>), Failure> {
     let identity = context.identity()?;
     let mut shown = Vec::new();
@@ -107,28 +107,31 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
         }
     }
     #[cfg(feature = "agent")]
-    if let Some(directory) = &args.source.manifests {
-        use kubermatic_telemetry::agent::Collector;
-
-        use super::collect;
-        let installation = collect::read(directory, args.source.max_file_size, output)?;
+    if let Some(source) = open_source(args, output)? {
         let names = match &identity {
             Some(identity) => identity.pseudonymizer(),
             None => passing_names(context, output)?,
         };
+        let mut survey = source.survey(&names, output)?;
         if let Some(store) = &store {
-            store.check_installation(&installation.inventory.installation(&names))?;
+            store.check_installation(survey.installation())?;
         }
         let time = context.environment().now_text();
-        for collector in Collector::ALL {
-            let document = collector.collect(&installation.inventory, &names, &time)?;
-            shown.push(Shown { kind: document.envelope()?.kind.as_str().to_owned(), bytes: document.into_bytes() });
+        for collector in kubermatic_telemetry::agent::Collector::ALL {
+            if let Some(document) = collector.collect(&mut survey, &time)? {
+                shown.push(Shown { kind: document.envelope()?.kind.as_str().to_owned(), bytes: document.into_bytes() });
+            }
         }
         // As the manifest orders them; within a kind the new one is the latest.
         shown.sort_by(|left, right| left.kind.cmp(&right.kind));
     }
     let _ = output;
     Ok((identity.map(|identity| identity.client()), shown))
+}
+
+#[cfg(feature = "agent")]
+fn open_source(args: &Args, output: &Output) -> Result<Option<super::source::Source>, Failure> {
+    args.source.open(&kubermatic_telemetry::agent::Collector::ALL.iter().copied().collect(), output)
 }
 
 /// Pseudonyms for this one preview, since looking must not make an identity.

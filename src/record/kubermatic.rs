@@ -1,9 +1,10 @@
 //! The record kind `kubermatic`, version v1: one KKP installation at one time.
 
-use super::Pseudonym;
+use super::canonical::{CanonicalError, RecordWriter};
 use super::catalogue::{Privacy, catalogued};
 use super::problem::Problem;
 use super::values::{self, Choice, Country, Location, Region, Release};
+use super::{Pseudonym, Row};
 
 /// The kind's name.
 pub const KIND: &str = "kubermatic";
@@ -208,3 +209,39 @@ catalogued! {
         "provider" provider: Option<Choice> => Privacy::Choice(values::MACHINE_PROVIDERS),
     }
 }
+
+impl Record {
+    /// The record's canonical bytes. Rows are unique, as collectors make them.
+    ///
+    /// # Errors
+    /// None that can be met: nothing in a record is beyond canonical JSON.
+    pub fn into_canonical(self) -> Result<Vec<u8>, CanonicalError> {
+        let mut writer = RecordWriter::default();
+        writer.rows("clusters", self.clusters)?;
+        writer.member("complete", &self.complete)?;
+        writer.member("kind", &self.kind)?;
+        writer.optional("kubermaticEdition", self.kubermatic_edition.as_ref())?;
+        writer.optional("kubermaticVersion", self.kubermatic_version.as_ref())?;
+        writer.optional("kubernetesVersion", self.kubernetes_version.as_ref())?;
+        writer.rows("machineDeployments", self.machine_deployments)?;
+        writer.member("problems", &self.problems)?;
+        writer.rows("projects", self.projects)?;
+        writer.rows("seeds", self.seeds)?;
+        writer.rows("sshKeys", self.ssh_keys)?;
+        writer.member("time", &self.time)?;
+        writer.rows("users", self.users)?;
+        writer.member("version", &self.version)?;
+        Ok(writer.finish())
+    }
+}
+
+macro_rules! row {
+    ($($type:ty),+) => {
+        $(impl Row for $type {
+            fn key(&self) -> Pseudonym {
+                self.uuid
+            }
+        })+
+    };
+}
+row!(Seed, Cluster, User, Project, SshKey, MachineDeployment);

@@ -1,9 +1,10 @@
 //! The record kind `kubernetes`, version v1: the nodes of the clusters that were looked at.
 
-use super::Pseudonym;
+use super::canonical::{CanonicalError, RecordWriter};
 use super::catalogue::{Privacy, catalogued};
 use super::problem::Problem;
 use super::values::{self, Choice, OsImage, Quantity, Release, RuntimeVersion};
+use super::{Pseudonym, Row};
 
 /// The kind's name.
 pub const KIND: &str = "kubernetes";
@@ -67,5 +68,29 @@ catalogued! {
         "resource" resource: &'static str => Privacy::Choice(values::RESOURCES),
         /// How much of it.
         "value" value: Quantity => Privacy::Quantity,
+    }
+}
+
+impl Record {
+    /// The record's canonical bytes. Nodes are unique, as the collector makes them.
+    ///
+    /// # Errors
+    /// None that can be met: nothing in a record is beyond canonical JSON.
+    pub fn into_canonical(self) -> Result<Vec<u8>, CanonicalError> {
+        let mut writer = RecordWriter::default();
+        writer.member("complete", &self.complete)?;
+        writer.member("kind", &self.kind)?;
+        writer.optional("kubernetesVersion", self.kubernetes_version.as_ref())?;
+        writer.rows("nodes", self.nodes)?;
+        writer.member("problems", &self.problems)?;
+        writer.member("time", &self.time)?;
+        writer.member("version", &self.version)?;
+        Ok(writer.finish())
+    }
+}
+
+impl Row for Node {
+    fn key(&self) -> Pseudonym {
+        self.id
     }
 }

@@ -18,6 +18,12 @@ use catalogue::{Catalogued, Field};
 
 pub use crate::pseudonym::Pseudonym;
 
+/// A row of a keyed array: an entity, known by its pseudonym.
+pub trait Row: serde::Serialize {
+    /// The pseudonym that the array is keyed by.
+    fn key(&self) -> Pseudonym;
+}
+
 /// The kinds that this program makes itself: name, what they are, their fields.
 #[must_use]
 pub fn kinds() -> [(&'static str, &'static str, &'static [Field]); 2] {

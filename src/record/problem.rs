@@ -50,6 +50,34 @@ pub enum Category {
     NoProject,
     /// An object of a cluster that is not known.
     UnknownCluster,
+    /// No connection to the API server.
+    Unreachable,
+    /// The API server's certificate is not one that its kubeconfig trusts.
+    Untrusted,
+    /// The API server does not take the credentials.
+    Unauthorized,
+    /// The credentials do not allow it.
+    Forbidden,
+    /// The API server took too long.
+    Timeout,
+    /// The API server had no time for it, however often it was asked.
+    Throttled,
+    /// The API server failed, or answered something else than it should.
+    ServerError,
+    /// The list changed faster than it could be read.
+    Expired,
+    /// More objects than can be.
+    TooLarge,
+    /// The resource is not installed.
+    NotInstalled,
+    /// The Secret with the kubeconfig does not exist, or is not named.
+    SecretNotFound,
+    /// The Secret does not have the key that the kubeconfig should be under.
+    KubeconfigMissing,
+    /// What should be a kubeconfig is none.
+    KubeconfigInvalid,
+    /// The kubeconfig asks for what one from a Secret may not: a program to run, or a file of this machine.
+    KubeconfigRefused,
 }
 
 /// One thing that a record could not find out.
@@ -86,6 +114,20 @@ const CATEGORIES: &[&str] = &[
     "legacyApiGroup",
     "noProject",
     "unknownCluster",
+    "unreachable",
+    "untrusted",
+    "unauthorized",
+    "forbidden",
+    "timeout",
+    "throttled",
+    "serverError",
+    "expired",
+    "tooLarge",
+    "notInstalled",
+    "secretNotFound",
+    "kubeconfigMissing",
+    "kubeconfigInvalid",
+    "kubeconfigRefused",
 ];
 
 impl super::catalogue::Catalogued for Problem {
@@ -148,6 +190,20 @@ mod tests {
             C::LegacyApiGroup,
             C::NoProject,
             C::UnknownCluster,
+            C::Unreachable,
+            C::Untrusted,
+            C::Unauthorized,
+            C::Forbidden,
+            C::Timeout,
+            C::Throttled,
+            C::ServerError,
+            C::Expired,
+            C::TooLarge,
+            C::NotInstalled,
+            C::SecretNotFound,
+            C::KubeconfigMissing,
+            C::KubeconfigInvalid,
+            C::KubeconfigRefused,
         ] {
             assert!(CATEGORIES.contains(&word(serde_json::to_value(category).unwrap()).as_str()));
         }

@@ -24,6 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -278,6 +279,23 @@ impl Store {
     /// The directory can't be read.
     pub fn pending(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.records_in(RECORDS)
+    }
+
+    /// When the newest record of a kind that `counts` was stored, also if it was acknowledged since. Nothing if none is
+    /// known.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn newest(&self, counts: impl Fn(&str) -> bool) -> Result<Option<Timestamp>, StoreError> {
+        let exports = self.exports()?;
+        let exported = exports.iter().flat_map(|export| &export.records);
+        let exported = exported.filter(|record| counts(&record.kind)).map(|record| record.id);
+        let (pending, rejected) = (self.pending()?, self.rejected()?);
+        let kept = pending.iter().chain(&rejected);
+        let kept = kept.filter(|record| counts(record.envelope.kind.as_str())).map(|record| record.id);
+        // The ids of records begin with the time (RFC 9562, section 5.7).
+        let times = kept.chain(exported).filter_map(|id| id.get_timestamp());
+        Ok(times.filter_map(|time| Timestamp::from_second(i64::try_from(time.to_unix().0).ok()?).ok()).max())
     }
 
     /// The records that ingest would not take.

@@ -723,7 +723,7 @@ fn wrong_usage_is_told_apart_from_failure() {
         ("export --json -o -", "--json and -o - both want stdout"),
         ("export --again one -o b.tar", "invalid value 'one'"),
         ("export --again 1 --new -o b.tar", "cannot be used with"),
-        ("export --again 1 --manifests m -o b.tar", "--again writes an earlier bundle, it does not collect"),
+        ("export --again 1 --manifests m -o b.tar", "cannot be used with"),
         ("verify b.tar --limit records", "NAME=NUMBER is expected"),
         ("pseudonym planet earth", "invalid value 'planet'"),
         ("pseudonym seed europe --cluster c", "do not apply to seed"),
@@ -733,7 +733,7 @@ fn wrong_usage_is_told_apart_from_failure() {
         let printed = desk.line(line).code(2).says(message);
         assert_eq!(printed.stdout, "", "{line}");
     }
-    let hint = "\n\nhint: give --manifests DIR or --record FILE";
+    let hint = "\n\nhint: give --kubeconfig FILE for a cluster, --manifests DIR for exported manifests";
     desk.line("collect").code(2).says(hint);
     desk.line("export --json -o -").code(2).says("\n\nhint: write the bundle to a file with -o FILE");
     assert!(desk.snapshot().is_empty());

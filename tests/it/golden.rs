@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use kubermatic_telemetry::agent::{Inventory, kubermatic, kubernetes, manifests};
+use kubermatic_telemetry::agent::{Collector, Inventory, Survey, manifests};
 use kubermatic_telemetry::identity::Identity;
 use kubermatic_telemetry::record::canonical::{self, Bounds, Form};
 
@@ -36,10 +36,21 @@ fn the_test_installation_gives_the_golden_records() {
     let identity = Identity::load(&root().join("testdata/snakeoil-identity")).unwrap().unwrap();
     let names = identity.pseudonymizer();
     let inventory = inventory();
-    let record = kubermatic::collect(&inventory, &names, TIME.to_owned());
-    assert_golden("kubermatic.json", &canonical::to_canonical(&record, Form::Record).unwrap());
-    let record = kubernetes::collect(&inventory, &names, TIME.to_owned());
-    assert_golden("kubernetes.json", &canonical::to_canonical(&record, Form::Record).unwrap());
+    let mut survey = Survey::of(&inventory, &names);
+    for (collector, name) in [(Collector::Kubermatic, "kubermatic.json"), (Collector::Kubernetes, "kubernetes.json")] {
+        let document = collector.collect(&mut survey, TIME).unwrap().unwrap();
+        assert_golden(name, document.bytes());
+    }
+}
+
+#[test]
+fn records_are_written_as_canonical_json_would_have_them() {
+    let names = kubermatic_telemetry::pseudonym::Pseudonymizer::new([3; 32]);
+    let survey = || Survey::of(&inventory(), &names);
+    let record = survey().kubermatic(TIME.to_owned()).unwrap();
+    assert_eq!(canonical::to_canonical(&record, Form::Record).unwrap(), record.into_canonical().unwrap());
+    let record = survey().kubernetes(TIME.to_owned());
+    assert_eq!(canonical::to_canonical(&record, Form::Record).unwrap(), record.into_canonical().unwrap());
 }
 
 #[test]
@@ -47,8 +58,7 @@ fn equal_content_is_equal_bytes() {
     let names = kubermatic_telemetry::pseudonym::Pseudonymizer::new([3; 32]);
     let bytes = |mut inventory: Inventory| {
         inventory.master.users.reverse();
-        let record = kubermatic::collect(&inventory, &names, TIME.to_owned());
-        canonical::to_canonical(&record, Form::Record).unwrap()
+        Survey::of(&inventory, &names).kubermatic(TIME.to_owned()).unwrap().into_canonical().unwrap()
     };
     let mut shuffled = inventory();
     shuffled.master.users.reverse();

@@ -305,7 +305,7 @@ fn what_the_master_folder_lacks_is_a_problem_each() {
     let expected = [problem("configuration", "notFound"), problem("users", "notProvided"), version.clone()];
     assert_eq!(records.kubermatic["problems"], sorted(&expected));
     assert_eq!(records.kubernetes["problems"], sorted(&[version, problem("nodes", "notProvided")]));
-    let warning = "warning: the manifests do not tell which installation they are of";
+    let warning = "warning: it can't be told which installation this is";
     site.desk.line("collect --manifests m").ok().says(warning);
 }
 

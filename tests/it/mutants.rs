@@ -1,7 +1,6 @@
 //! Objects in which one field after another has a value of another type, with canaries in it.
 
 use kubermatic_telemetry::pseudonym::Pseudonymizer;
-use kubermatic_telemetry::record::canonical::{Form, to_canonical};
 use serde_json::{Value, json};
 
 use crate::canaries::{Planter, Scanner};
@@ -222,11 +221,11 @@ fn a_configuration_with_values_of_a_wrong_type_leaves_no_trace() {
 
 /// Collects through the library, which is quicker than the program.
 fn collect(desk: &Desk, names: &Pseudonymizer) -> Value {
-    use kubermatic_telemetry::agent::{kubermatic, manifests};
+    use kubermatic_telemetry::agent::{Survey, manifests};
     let options = manifests::Options::default();
     let found = manifests::read(&desk.path("manifests"), &options, &mut |_, _| {}).unwrap();
-    let record = kubermatic::collect(&found.inventory, names, "2026-01-11T04:10:00Z".to_owned());
-    serde_json::from_slice(&to_canonical(&record, Form::Record).unwrap()).unwrap()
+    let record = Survey::of(&found.inventory, names).kubermatic("2026-01-11T04:10:00Z".to_owned()).unwrap();
+    serde_json::from_slice(&record.into_canonical().unwrap()).unwrap()
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn records_that_do_not_say_where_they_come_from_stay_out_of_a_bound_store() {
         text.lines().filter(|line| !line.trim_start().starts_with("uid:")).collect::<Vec<_>>().join("\n")
     });
     // A store that is not bound yet takes them, with a warning.
-    collect_from(&desk, &nameless).ok().says("do not tell which installation they are of");
+    collect_from(&desk, &nameless).ok().says("be told which installation this is");
     desk.collect();
     collect_from(&desk, &nameless).code(1).says("it can't be told whether").says("hint: ");
     assert_eq!(pending(&desk), 4);

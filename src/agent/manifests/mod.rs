@@ -378,6 +378,10 @@ impl Loader {
                 Some(_) => inventory.gaps.push(missing(Step::Nodes, name)),
             }
         }
+        let nothing = |step| Gap { step, category: Category::NotProvided, concerns: None };
+        // Whether a list is empty or was not exported can't be told: kubectl writes no kind into an empty one.
+        inventory.gaps.extend(inventory.master.users.is_empty().then(|| nothing(Step::Users)));
+        inventory.gaps.extend(inventory.master.nodes.is_empty().then(|| nothing(Step::Nodes)));
         let configuration = inventory.master.configurations.first().and_then(|object| object.uid.clone());
         inventory.master.installation_uids.extend(configuration);
         Ok(self.result)

@@ -10,7 +10,7 @@ mod writer;
 
 use std::cmp::Ordering;
 
-pub use writer::canonicalize;
+pub use writer::{RecordWriter, canonicalize};
 
 pub(crate) use scanner::{Scanned, Scanner, unescape};
 
@@ -90,6 +90,12 @@ impl CanonicalError {
 
     fn under_index(mut self, index: usize) -> Self {
         self.path = format!("[{index}]{}", self.path);
+        self
+    }
+
+    /// Opens a path that was complete, for a document that is a part of another one.
+    fn unrooted(mut self) -> Self {
+        self.path = self.path.split_off(self.path.starts_with('$').into());
         self
     }
 

@@ -4,9 +4,11 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
 
+use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Bounds, CanonicalError, Form, KeyField, MAX_INTEGER, Reason, RowKeys, compare_names};
+use crate::record::Row;
 
 /// Returns the canonical bytes of the JSON text `input`.
 ///
@@ -24,6 +26,69 @@ pub fn canonicalize(input: &[u8], form: Form, bounds: &Bounds) -> Result<Vec<u8>
         return Err(CanonicalError::new(Reason::IntegerRange).rooted());
     }
     Ok(writer.out)
+}
+
+/// Writes a record member by member, so that no more than one row of it is in memory twice.
+#[derive(Debug, Default)]
+pub struct RecordWriter {
+    out: Vec<u8>,
+}
+
+impl RecordWriter {
+    /// Writes the next member; members come in canonical order.
+    ///
+    /// # Errors
+    /// What canonical JSON can't carry.
+    pub fn member<T: Serialize>(&mut self, name: &str, value: &T) -> Result<(), CanonicalError> {
+        self.begin(name);
+        self.value(value).map_err(|error| error.under_member(name).rooted())
+    }
+
+    /// Writes the next member if there is a value.
+    ///
+    /// # Errors
+    /// As [`RecordWriter::member`].
+    pub fn optional<T: Serialize>(&mut self, name: &str, value: Option<&T>) -> Result<(), CanonicalError> {
+        value.map_or(Ok(()), |value| self.member(name, value))
+    }
+
+    /// Writes a keyed array as the next member. Rows are unique.
+    ///
+    /// # Errors
+    /// As [`RecordWriter::member`].
+    pub fn rows<R: Row>(&mut self, name: &str, mut rows: Vec<R>) -> Result<(), CanonicalError> {
+        rows.sort_by_key(Row::key);
+        self.begin(name);
+        self.out.push(b'[');
+        for (index, row) in rows.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            self.value(row).map_err(|error| error.under_index(index).under_member(name).rooted())?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
+        self.out.push(b'}');
+        self.out
+    }
+
+    fn begin(&mut self, name: &str) {
+        self.out.push(if self.out.is_empty() { b'{' } else { b',' });
+        write_string(&mut self.out, name);
+        self.out.push(b':');
+    }
+
+    fn value<T: Serialize>(&mut self, value: &T) -> Result<(), CanonicalError> {
+        let text = serde_json::to_vec(value).map_err(|error| CanonicalError::new(Reason::Syntax(error.to_string())))?;
+        let bounds = Bounds { depth: 64, string: usize::MAX };
+        self.out.extend_from_slice(&canonicalize(&text, Form::Record, &bounds).map_err(CanonicalError::unrooted)?);
+        Ok(())
+    }
 }
 
 /// Whether a token that is a plain integer has more digits than any exact one; those read as floats of 1e21 and above.
