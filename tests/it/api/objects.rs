@@ -200,17 +200,12 @@ impl Objects {
         kept.len() < before
     }
 
-    /// Lets a list be made row by row, only when it is asked for. Rows must come in the order of their names.
+    /// Lets a list be made row by row, only when it is asked for. Rows must come in the order of their names, and are
+    /// served as they are.
     pub fn make(&mut self, title: &str, count: usize, row: impl Fn(usize) -> Value + Send + Sync + 'static) {
         let resource = Resource::titled(title);
         self.installed.insert(resource.title());
-        let complete_row = move |index| {
-            let mut object = row(index);
-            let key = key_of(&object);
-            complete(resource, &key, &mut object);
-            object
-        };
-        self.lists.insert(resource.title(), List::Made { count, row: Arc::new(complete_row) });
+        self.lists.insert(resource.title(), List::Made { count, row: Arc::new(row) });
     }
 
     pub fn list(&self, resource: &Resource) -> List {
