@@ -123,7 +123,7 @@ pub fn error(code: u16, request: &Request, retry_after: Option<u64>) -> Answer {
         }
         _ => panic!("the fake API server has no error {code}"),
     };
-    retry_after.into_iter().fold(answer, |answer, after| answer.header("Retry-After", after))
+    retry_after.into_iter().fold(answer, |answer, after| answer.header("Retry-After", &after.to_string()))
 }
 
 /// Pages in the middle of a list are offered a token that goes on all the same, in the state of today.
@@ -353,7 +353,8 @@ fn around_items(resource: &Resource, form: Form, page: &Page) -> (Vec<u8>, Vec<u
             };
             let mut metadata = format!(r#""resourceVersion":{}"#, json!(revision));
             if let (Some(token), Some(remaining)) = (&page.token, page.remaining) {
-                metadata += &format!(r#","continue":{},"remainingItemCount":{remaining}"#, json!(token));
+                let more = format!(r#","continue":{},"remainingItemCount":{remaining}"#, json!(token));
+                metadata.push_str(&more);
             }
             let (kind, version) = (json!(kind), json!(version));
             (format!(r#"{{"kind":{kind},"apiVersion":{version},"metadata":{{{metadata}}},"items":["#), "]}".to_owned())

@@ -31,8 +31,8 @@ pub enum Effect {
     Silence,
     /// The body comes in pieces of a length with a pause between them.
     Slow(usize, Duration),
-    /// A list that never ends, a row after each pause.
-    Endless(Duration),
+    /// A list that never ends, so much of it after each pause.
+    Endless(usize, Duration),
 }
 
 impl Effect {

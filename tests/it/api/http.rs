@@ -91,8 +91,8 @@ impl Answer {
         Self::new(status, "text/plain; charset=utf-8", body)
     }
 
-    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.headers.push((name, value.to_string()));
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
         self
     }
 
@@ -116,7 +116,7 @@ impl Answer {
         let own = [("Cache-Control", "no-cache, private"), ("Content-Type", self.content_type)];
         let headers = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
         for (name, value) in own.into_iter().chain(headers).chain(framing.iter().copied()) {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         head.push_str("\r\n");
         head.into_bytes()

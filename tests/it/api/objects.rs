@@ -99,10 +99,14 @@ impl Objects {
         let installed = RESOURCES.iter().filter(|resource| resource.group.is_empty()).map(Resource::title).collect();
         let mut objects = Self { version: None, installed, lists: BTreeMap::new() };
         let labels = json!({"kubernetes.io/metadata.name": "kube-system"});
+        // It stands for the cluster, so that no two may have the same.
+        let mut uid = [0; 16];
+        getrandom::fill(&mut uid).unwrap();
+        let uid = Builder::from_random_bytes(uid).into_uuid();
         objects.add(json!({
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": "kube-system", "labels": labels},
+            "metadata": {"name": "kube-system", "labels": labels, "uid": uid},
             "spec": {"finalizers": ["kubernetes"]},
             "status": {"phase": "Active"},
         }));
@@ -159,11 +163,11 @@ impl Objects {
         self.installed.contains(&resource.title())
     }
 
-    /// Adds an object and installs its group. One that is there already is not added again, but another one of its
+    /// Adds an object, and its resource if need be. One that is there already is not added again, but another one of its
     /// name is, although no real server could have it: exports can, and the same records shall come out.
     pub fn add(&mut self, mut object: Value) {
         let resource = Resource::of(&object).unwrap_or_else(|| panic!("not an object of a known kind: {object}"));
-        self.install(resource.group);
+        self.installed.insert(resource.title());
         let mut key = key_of(&object);
         complete(resource, &key, &mut object);
         let kept = self.lists.entry(resource.title()).or_default().kept();
@@ -196,17 +200,12 @@ impl Objects {
         kept.len() < before
     }
 
-    /// Lets a list be made row by row, only when it is asked for. Rows must come in the order of their names.
+    /// Lets a list be made row by row, only when it is asked for. Rows must come in the order of their names, and are
+    /// served as they are.
     pub fn make(&mut self, title: &str, count: usize, row: impl Fn(usize) -> Value + Send + Sync + 'static) {
         let resource = Resource::titled(title);
-        self.install(resource.group);
-        let complete_row = move |index| {
-            let mut object = row(index);
-            let key = key_of(&object);
-            complete(resource, &key, &mut object);
-            object
-        };
-        self.lists.insert(resource.title(), List::Made { count, row: Arc::new(complete_row) });
+        self.installed.insert(resource.title());
+        self.lists.insert(resource.title(), List::Made { count, row: Arc::new(row) });
     }
 
     pub fn list(&self, resource: &Resource) -> List {

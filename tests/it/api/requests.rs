@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::http::Request;
 
 /// How long a test waits for what must come, before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default)]
 pub struct Log {

@@ -59,12 +59,14 @@ struct Shared {
     ended: Condvar,
 }
 
+type Change = Box<dyn FnOnce(&mut Cluster) + Send>;
+
 /// Something that happens to the cluster when a request comes.
 struct Event {
     path: String,
     /// How many requests for the path come before it.
     before: usize,
-    change: Option<Box<dyn FnOnce(&mut Cluster) + Send>>,
+    change: Option<Change>,
 }
 
 #[derive(Default)]
@@ -135,6 +137,11 @@ impl ApiServer {
 
     pub fn fault(&self, fault: Fault) {
         self.shared.faults.lock().unwrap().push(fault);
+    }
+
+    /// Takes all faults away.
+    pub fn mend(&self) {
+        self.shared.faults.lock().unwrap().clear();
     }
 
     /// Every request so far.
@@ -213,9 +220,6 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// About as long as a row of an endless list.
-const ROW: usize = 64;
-
 type Tls = BufReader<StreamOwned<ServerConnection, TcpStream>>;
 
 /// One connection, until the client or a fault ends it.
@@ -226,7 +230,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     while let Some(mut request) = Request::read(&mut tls)? {
         let user = shared.user_of(&request, &tls);
         if let Some(credentials) = request.headers.get_mut("authorization") {
-            *credentials = if user.is_some() { "right" } else { "wrong" }.to_owned();
+            if user.is_some() { "right" } else { "wrong" }.clone_into(credentials);
         }
         request.server_name = tls.get_ref().conn.server_name().map(str::to_owned);
         shared.log.record(request.clone());
@@ -278,8 +282,8 @@ impl Shared {
             }
             Some(Effect::Silence) => wait_for_end(tls),
             Some(Effect::Slow(length, pause)) => http::write_slowly(out, answer(), length, || self.pause(pause))?,
-            Some(Effect::Endless(pause)) => {
-                http::write_slowly(out, answers::endless_list(&request.path), ROW, || self.pause(pause))?;
+            Some(Effect::Endless(length, pause)) => {
+                http::write_slowly(out, answers::endless_list(&request.path), length, || self.pause(pause))?;
             }
         }
         Ok(true)

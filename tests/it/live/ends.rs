@@ -9,27 +9,25 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
 use super::{Live, complete, counts, problems};
-use crate::api::{Access, ApiServer, Effect, Fault, Objects, Plan, Proxy, Rule};
+use crate::api::{Access, ApiServer, Effect, Fault, Kubeconfig, Objects, Plan, Proxy, Rule};
 use crate::canaries::{Planter, Scanner, unpacked, write_installation};
 use crate::leak::nothing;
 use crate::site::{Records, Site};
 use crate::support::{Desk, Printed, root, tool};
 
 /// How long a test waits for a program that must end, before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for a program that was asked to end.
 fn ended(child: Child) -> Printed {
     let (sender, receiver) = mpsc::channel();
     let id = child.id().to_string();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    match receiver.recv_timeout(PATIENCE) {
-        Ok(output) => Printed::of(output.unwrap()),
-        Err(_) => {
-            signal("KILL", &id);
-            panic!("the program did not end");
-        }
-    }
+    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+        signal("KILL", &id);
+        panic!("the program did not end");
+    };
+    Printed::of(output.unwrap())
 }
 
 fn signal(name: &str, id: &str) {
@@ -263,42 +261,40 @@ fn no_canary_is_told_when_everything_fails() {
     let seeds = ["first", "second"].map(|key| canaries.planter.named(key));
     let echo = canaries.planter.named("echo");
     let fleet = &canaries.live.fleet;
-    let [clusters, users, projects, ssh_keys] =
-        ["clusters", "users", "projects", "usersshkeys"].map(|plural| format!("/apis/kubermatic.k8c.io/v1/{plural}"));
+    let [clusters, users, projects] =
+        ["clusters", "users", "projects"].map(|plural| format!("/apis/kubermatic.k8c.io/v1/{plural}"));
     // Servers that say more than they should, and lists that can't be read.
     let body = |status, text: String| Effect::Body(status, "application/json", text);
     let said = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": echo, "reason": echo});
     fleet.master.fault(Fault::at(&users, body(403, said.to_string())));
     fleet.master.fault(Fault::at(&projects, body(200, format!("{{\"items\": [{{\"{echo}\": {echo}}}]}}"))));
-    fleet.master.fault(Fault::at(&ssh_keys, Effect::Items(format!("{{\"{echo}\": \"{echo}\"}}"))));
     fleet.seed(&seeds[0]).fault(Fault::at("/version", body(500, said.to_string())));
-    fleet.seed(&seeds[1]).fault(Fault::at(&clusters, body(302, echo.clone())));
-    canaries.run("collect --user-clusters --request-timeout 2s");
+    fleet.seed(&seeds[1]).fault(Fault::at(&clusters, Effect::Items(format!("{{\"{echo}\": \"{echo}\"}}"))));
+    fleet.seed(&seeds[1]).fault(Fault::at("/api/v1/nodes", body(302, echo.clone())));
+    canaries.run("collect --user-clusters");
+    let refusing = Proxy::refusing();
     let fleet = &canaries.live.fleet;
+    fleet.servers().for_each(ApiServer::mend);
+    let first = |change: &dyn Fn(&mut Kubeconfig)| fleet.seed(&seeds[0]).kubeconfig_with(|it| change(it));
     let broken = [
         format!("{{\"{echo}\": [\"{echo}\""),
-        fleet.seed(&seeds[0]).kubeconfig_with(|it| it.user = json!({"exec": {"command": echo, "apiVersion": echo}})),
-        fleet
-            .seed(&seeds[0])
-            .kubeconfig_with(|it| it.cluster["server"] = json!(format!("https://{echo}.example.invalid"))),
-        fleet.seed(&seeds[0]).kubeconfig_with(|it| it.cluster["server"] = json!(format!("{echo} {echo}"))),
-        fleet
-            .seed(&seeds[0])
-            .kubeconfig_with(|it| it.cluster["proxy-url"] = json!(format!("http://{echo}:{echo}@127.0.0.1:1"))),
-        fleet
-            .seed(&seeds[0])
-            .kubeconfig_with(|it| it.user = json!({"client-certificate-data": echo, "client-key-data": echo})),
-        fleet
-            .seed(&seeds[0])
-            .kubeconfig_with(|it| it.cluster["tls-server-name"] = json!(format!("{echo}.example.invalid"))),
-        fleet.seed(&seeds[0]).kubeconfig_with(|it| it.user = json!({"token": format!("{echo}\n{echo}")})),
+        first(&|it| it.user = json!({"exec": {"command": echo, "apiVersion": echo}})),
+        first(&|it| it.user = json!({"client-certificate-data": echo, "client-key-data": echo})),
+        first(&|it| it.user = json!({"token": format!("{echo}\n{echo}")})),
+        first(&|it| it.cluster["server"] = json!(format!("{echo} {echo}"))),
+        first(&|it| it.cluster["proxy-url"] = json!(format!("http://{echo}:{echo}@127.0.0.1:1"))),
+        first(&|it| it.cluster["tls-server-name"] = json!(format!("{echo}.example.invalid"))),
+        first(&|it| {
+            it.cluster["server"] = json!(format!("https://{echo}.example.invalid"));
+            it.cluster["proxy-url"] = json!(refusing.url());
+        }),
     ];
     for text in broken {
         canaries.live.fleet.put_kubeconfig(&seeds[0], &text);
-        canaries.run("preview --request-timeout 2s");
+        canaries.run("preview");
     }
     canaries.live.fleet.seed(&seeds[1]).stop();
-    canaries.run("collect kubernetes --request-timeout 2s");
+    canaries.run("collect kubernetes");
     for (line, printed) in &canaries.printed {
         assert_eq!(printed.code, 0, "{line}: {}", printed.stderr);
         assert!(printed.stderr.contains("warning: "), "{line}: {}", printed.stderr);
@@ -319,7 +315,7 @@ fn the_scanner_finds_a_canary_that_a_live_installation_lets_through() {
 fn a_seed_that_may_not_be_asked_is_told_without_its_name() {
     let live = Live::planned_complete(|plan| plan.access = Access::but(Rule::new("get", "secrets")));
     let printed = live.run("collect -vvv").ok();
-    for name in ["asia", "europe", "a1", "e1", "somebody"] {
+    for name in ["asia", "europe", "somebody"] {
         assert!(!printed.stderr.contains(name), "{name}: {}", printed.stderr);
     }
     assert!(printed.stderr.contains(live.site.id("seed asia").as_str().unwrap()));

@@ -11,14 +11,15 @@ use crate::site::{Records, Site, cluster, node, project, ssh_key, user};
 const CLUSTERS: &str = "/apis/kubermatic.k8c.io/v1/clusters";
 const NODES: &str = "/api/v1/nodes";
 const PROJECTS: &str = "/apis/kubermatic.k8c.io/v1/projects";
-const SSH_KEYS: &str = "/apis/kubermatic.k8c.io/v1/usersshkeys";
 const USERS: &str = "/apis/kubermatic.k8c.io/v1/users";
 
 /// A complete installation with these users instead of the usual one.
 fn with_users(names: &[&str]) -> Live {
     Live::planned_complete(|plan| {
         plan.master.remove("users.kubermatic.k8c.io", "somebody");
-        names.iter().for_each(|name| plan.master.add(user(name, json!({}))));
+        for name in names {
+            plan.master.add(user(name, json!({})));
+        }
     })
 }
 
@@ -165,7 +166,7 @@ fn a_page_that_stops_in_the_middle_ends_in_a_timeout() {
     let live = Live::complete();
     live.fleet.master.fault(Fault::at(USERS, Effect::Hang(50)));
     live.fleet.seed("asia").fault(Fault::at(NODES, Effect::Silence));
-    let records = live.read("--request-timeout 500ms");
+    let records = live.read("--request-timeout 3s");
     assert_eq!(problems(&records.kubermatic), [("users", "timeout", Value::Null)], "{}", records.stderr);
     assert_eq!(problems(&records.kubernetes), [("nodes", "timeout", live.site.id("seed asia"))]);
     counts(&records, &[("clusters", 2), ("nodes", 2)]);
@@ -182,13 +183,22 @@ fn a_list_that_is_slow_comes_all_the_same() {
 #[test]
 fn a_list_without_an_end_ends() {
     let live = Live::complete();
-    live.fleet.master.fault(Fault::at(USERS, Effect::Endless(Duration::ZERO)));
-    live.fleet.seed("europe").fault(Fault::at(CLUSTERS, Effect::Endless(Duration::from_millis(20))));
-    let records = live.read("--cluster-timeout 2s");
-    let europe = live.site.id("seed europe");
-    let found = problems(&records.kubermatic);
-    assert_eq!(found, [("clusters", "timeout", europe), ("users", "tooLarge", Value::Null)], "{}", records.stderr);
-    counts(&records, &[("users", 0), ("clusters", 1)]);
+    live.fleet.master.fault(Fault::at(USERS, Effect::Endless(32 << 10, Duration::ZERO)));
+    let records = live.read("");
+    assert_eq!(problems(&records.kubermatic), [("users", "tooLarge", Value::Null)], "{}", records.stderr);
+    counts(&records, &[("users", 0), ("clusters", 2)]);
+}
+
+#[test]
+fn a_list_that_drips_without_an_end_ends_with_the_time_for_its_cluster() {
+    let live = Live::complete();
+    live.fleet.seed("europe").fault(Fault::at(CLUSTERS, Effect::Endless(64, Duration::from_millis(50))));
+    let records = live.read("--cluster-timeout 6s");
+    let timeout = |step| (step, "timeout", live.site.id("seed europe"));
+    assert_eq!(problems(&records.kubermatic), [timeout("clusters")], "{}", records.stderr);
+    // Nothing else of this seed has any time left.
+    assert_eq!(problems(&records.kubernetes), [timeout("nodes")], "{}", records.stderr);
+    counts(&records, &[("users", 1), ("clusters", 1), ("nodes", 2)]);
 }
 
 #[test]

@@ -53,11 +53,6 @@ impl Live {
     fn read(&self, options: &str) -> Records {
         Records::of(self.run(&format!("preview {options}")))
     }
-
-    /// The records that the manifests give.
-    fn from_manifests(&self) -> Records {
-        self.site.read()
-    }
 }
 
 fn complete() -> Site {

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use super::{Live, complete, counts, problems};
-use crate::api::{Objects, Request};
-use crate::site::{Site, node, user};
+use crate::api::{ApiServer, Objects, Request};
+use crate::site::{Site, node};
 use crate::support::{copy_tree, installation};
 
 const SEEDS: &str = "/apis/kubermatic.k8c.io/v1/seeds";
@@ -69,14 +69,15 @@ fn pages_of_any_size_give_the_same_record() {
 fn requests_are_lists_in_pages_and_single_objects_and_nothing_else() {
     let live = Live::complete();
     live.read("--user-clusters").complete();
-    let all: Vec<_> = live.fleet.servers().flat_map(|server| server.requests()).collect();
+    let all: Vec<_> = live.fleet.servers().flat_map(ApiServer::requests).collect();
     assert!(all.len() > 20);
     for request in &all {
         assert_eq!((request.method.as_str(), request.asks("resourceVersion")), ("GET", None), "{request:?}");
         let known = ["continue", "limit"];
         assert!(request.query.keys().all(|name| known.contains(&name.as_str())), "{request:?}");
         assert!(!request.path.ends_with("/secrets"), "Secrets are never listed");
-        let lists = request.path.ends_with("/nodes") || request.path.starts_with(SEEDS.trim_end_matches("seeds"));
+        let groups = ["/api/v1/nodes", "/apis/kubermatic.k8c.io/v1/", "/apis/cluster.k8s.io/v1alpha1/"];
+        let lists = groups.iter().any(|group| request.path.starts_with(group));
         assert_eq!(request.asks("limit"), lists.then_some("500"), "{request:?}");
         assert_ne!(request.headers.get("authorization").map(String::as_str), Some("wrong"));
         assert!(!request.header("user-agent").contains(' '), "who asks is told in a word: {request:?}");
@@ -91,7 +92,7 @@ fn requests_are_lists_in_pages_and_single_objects_and_nothing_else() {
 fn each_secret_is_read_by_its_name_and_no_other() {
     let live = Live::complete();
     live.read("--user-clusters").complete();
-    let secrets = |server: &crate::api::ApiServer| {
+    let secrets = |server: &ApiServer| {
         let paths = server.requests().into_iter().map(|request| request.path);
         let mut paths: Vec<_> = paths.filter(|path| path.contains("/secrets")).collect();
         paths.sort();
@@ -119,7 +120,7 @@ fn a_collector_asks_for_nothing_that_it_does_not_need() {
     live.run("collect kubernetes").ok();
     let record = live.site.desk.line("preview").ok().json();
     assert_eq!((&record["kind"], problems(&record)), (&json!("kubernetes"), vec![]));
-    let mut asked: Vec<_> = live.fleet.servers().flat_map(|server| server.requests()).collect();
+    let mut asked: Vec<_> = live.fleet.servers().flat_map(ApiServer::requests).collect();
     asked
         .retain(|request| ["users", "usersshkeys", "projects", "clusters"].iter().any(|it| request.path.ends_with(it)));
     assert!(asked.is_empty(), "{asked:?}");
@@ -133,14 +134,16 @@ fn a_collector_asks_for_nothing_that_it_does_not_need() {
 fn a_hundred_thousand_users_are_all_there() {
     let live = Live::planned_complete(|plan| {
         plan.master.make("users.kubermatic.k8c.io", 100_000, |index| {
-            user(&format!("{index:064x}"), json!({"admin": index % 1000 == 0}))
+            let metadata = json!({"name": format!("{index:064x}")});
+            json!({"apiVersion": "kubermatic.k8c.io/v1", "kind": "User", "metadata": metadata,
+                   "spec": {"admin": index % 1000 == 0}})
         });
     });
-    let records = live.read("").complete();
+    let records = live.read("--page-size 5000").complete();
     counts(&records, &[("users", 100_000)]);
     let users = records.kubermatic["users"].as_array().unwrap();
     assert_eq!(users.iter().filter(|user| user["isAdmin"] == json!(true)).count(), 100);
-    assert_eq!(live.fleet.master.requests_for(USERS).len(), 200);
+    assert_eq!(live.fleet.master.requests_for(USERS).len(), 20);
 }
 
 #[test]
@@ -164,10 +167,10 @@ fn two_seeds_that_are_one_cluster_do_not_count_twice() {
     let live = Live::complete();
     let europe = live.fleet.seed("europe").kubeconfig();
     live.fleet.put_kubeconfig("asia", &europe);
-    let records = live.read("");
-    counts(&records, &[("clusters", 1), ("nodes", 2)]);
-    assert_eq!(records.kubermatic["complete"], json!(false));
-    assert_eq!(records.kubernetes["complete"], json!(false));
+    let records = live.read("--user-clusters");
+    counts(&records, &[("clusters", 1), ("machineDeployments", 1), ("nodes", 3)]);
+    let duplicate = |record| problems(record).iter().filter(|(_, category, _)| *category == "duplicate").count();
+    assert_eq!((duplicate(&records.kubermatic), duplicate(&records.kubernetes)), (1, 1), "{}", records.stderr);
 }
 
 #[test]
