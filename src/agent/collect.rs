@@ -106,3 +106,40 @@ impl<R: Row> Rows<'_, R> {
         self.notes.extend(other.notes.problems);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pseudonym::NameType;
+    use crate::record::kubermatic::Project;
+    use crate::record::problem::sorted;
+
+    #[test]
+    fn lists_that_are_appended_are_judged_as_one() {
+        let names = Pseudonymizer::new([1; 32]);
+        let objects = [("a", true), ("b", false), ("a", false), ("b", true), ("c", true), ("a", true), ("d", false)];
+        let made = |objects: &[(&str, bool)]| {
+            let mut rows = Rows::new(&names, Step::Projects);
+            for (name, sound) in objects {
+                let uuid = names.of(NameType::Project, name);
+                rows.add(uuid, sound.then_some(&()), |_, ()| Project { uuid });
+            }
+            rows
+        };
+        let ended = |rows: Rows<'_, Project>| {
+            let (mut rows, problems) = rows.into_parts();
+            rows.sort_by_key(Row::key);
+            (rows, sorted(problems))
+        };
+        let whole = ended(made(&objects));
+        assert_eq!((whole.0.len(), whole.1.len()), (3, 5));
+        for first in 0..=objects.len() {
+            for second in first..=objects.len() {
+                let mut rows = made(&objects[..first]);
+                rows.append(made(&objects[first..second]));
+                rows.append(made(&objects[second..]));
+                assert_eq!(ended(rows), whole, "split at {first} and {second}");
+            }
+        }
+    }
+}

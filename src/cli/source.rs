@@ -41,7 +41,7 @@ pub struct SourceArgs {
     /// How long reading may take in all; what was not read by then is missing from the record.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15m", conflicts_with = "manifests")]
     timeout: Duration,
-    /// How long one seed or user cluster may take.
+    /// How long the master, one seed or one user cluster may take.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m", conflicts_with = "manifests")]
     cluster_timeout: Duration,
     /// How long one request may take, and its answer may pause.

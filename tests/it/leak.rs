@@ -85,7 +85,8 @@ fn without_paths(text: &str, manifests: &[PathBuf]) -> String {
     told
 }
 
-fn nothing(scanner: &Scanner, place: &str, haystack: &[u8]) {
+/// Insists that nothing is found.
+pub fn nothing(scanner: &Scanner, place: &str, haystack: &[u8]) {
     let found = scanner.find(haystack);
     assert!(found.is_empty(), "{} leaks in {place}, such as {}", found.len(), found[..found.len().min(5)].join("\n"));
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::too_many_lines, reason = "tables of cases are long")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail by panicking")]
 
+mod api;
 mod bad_input;
 mod bundles;
 mod canaries;
@@ -13,6 +14,7 @@ mod documents;
 mod golden;
 mod ingest;
 mod leak;
+mod live;
 mod manifests;
 mod mutants;
 mod offline_path;

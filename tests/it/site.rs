@@ -157,10 +157,7 @@ impl Site {
     }
 
     pub fn read(&self) -> Records {
-        let Printed { stdout, stderr, .. } = self.desk.line("preview --manifests m").ok();
-        let records: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let of = |kind| records.iter().find(|record| record["kind"] == kind).unwrap().clone();
-        Records { kubermatic: of("kubermatic"), kubernetes: of("kubernetes"), stderr }
+        Records::of(self.desk.line("preview --manifests m"))
     }
 
     pub fn refused(&self, message: &str, hint: &str) {
@@ -190,6 +187,14 @@ impl Site {
 }
 
 impl Records {
+    /// What `preview` printed.
+    pub fn of(printed: Printed) -> Self {
+        let Printed { stdout, stderr, .. } = printed.ok();
+        let records: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |kind| records.iter().find(|record| record["kind"] == kind).unwrap().clone();
+        Self { kubermatic: of("kubermatic"), kubernetes: of("kubernetes"), stderr }
+    }
+
     /// Insists that nothing is missing.
     pub fn complete(self) -> Self {
         for record in [&self.kubermatic, &self.kubernetes] {

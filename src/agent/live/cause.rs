@@ -133,7 +133,7 @@ impl fmt::Display for Cause {
             Self::Unreachable(None) => formatter.write_str("no connection"),
             Self::Unreachable(Some(kind)) => write!(formatter, "no connection ({kind})"),
             Self::Untrusted => formatter.write_str("its certificate is not one that the kubeconfig trusts"),
-            Self::Unauthorized => formatter.write_str("the credentials are not accepted"),
+            Self::Unauthorized => formatter.write_str("the credentials are not accepted, or could not be made"),
             Self::Forbidden => formatter.write_str("not allowed"),
             Self::Timeout => formatter.write_str("it took too long"),
             Self::NotFound => formatter.write_str("not installed"),

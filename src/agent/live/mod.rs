@@ -6,8 +6,8 @@
 
 mod cause;
 mod client;
-mod connect;
-mod page;
+pub mod connect;
+pub mod page;
 mod resources;
 mod secrets;
 mod walk;
@@ -59,7 +59,7 @@ pub struct Options {
     pub page_size: u32,
     /// How long a request may take, and how long its answer may pause.
     pub request_timeout: Duration,
-    /// How long one seed or user cluster may take.
+    /// How long the master, one seed or one user cluster may take.
     pub cluster_timeout: Duration,
     /// How long everything may take.
     pub timeout: Duration,
@@ -115,7 +115,7 @@ pub struct Trouble {
 }
 
 /// A cluster, by its pseudonym.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The master.
     Master,

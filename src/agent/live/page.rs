@@ -16,7 +16,7 @@ use super::super::prune::PruneSeed;
 
 /// A page of a list.
 #[derive(Debug)]
-pub(super) struct Page<T> {
+pub struct Page<T> {
     /// The objects; nothing for one without a name.
     pub objects: Vec<Option<Object<T>>>,
     /// The token that continues the list; nothing on its last page.
@@ -24,16 +24,21 @@ pub(super) struct Page<T> {
 }
 
 /// Why a page can't be read. What is in it is not told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PageError {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
     /// It is no list, or its reader failed.
+    #[error("it is no whole list")]
     NotAList,
     /// It has more objects than it may.
+    #[error("it has more objects than it may")]
     TooLarge,
 }
 
-/// Reads a page of at most `most` objects.
-pub(super) fn decode<T: DeserializeOwned>(reader: impl Read, gzip: bool, most: usize) -> Result<Page<T>, PageError> {
+/// Reads a page of at most `most` objects, compressed with gzip or not.
+///
+/// # Errors
+/// What is not a whole list, or too long a one. An object that is malformed is none; it becomes a problem.
+pub fn decode<T: DeserializeOwned>(reader: impl Read, gzip: bool, most: usize) -> Result<Page<T>, PageError> {
     let mut page = Page { objects: Vec::new(), next: None };
     let mut exceeded = false;
     let reader = io::BufReader::with_capacity(16 * 1024, reader);

@@ -46,6 +46,7 @@ struct SeedFound<'w> {
     /// Nothing where it could not be connected to.
     server: Option<ApiServer>,
     version: Option<String>,
+    uid: Option<String>,
     is_master: bool,
     clusters: Rows<'w, Cluster>,
     nodes: Vec<Node>,
@@ -138,9 +139,9 @@ impl<'w> Walk<'w> {
 
     /// Walks, and returns everything but what the requests came to.
     pub async fn installation(self) -> Found {
-        let master = &self.installation.master;
-        let master_uid = self.master_uid().await;
-        let presence = self.presence().await;
+        let master = &self.installation.master.until(self.cluster_deadline());
+        let master_uid = self.master_uid(master).await;
+        let presence = self.presence(master).await;
         let (mut configurations, mut seeds) = (Vec::new(), Vec::new());
         if presence == Presence::Installed {
             if self.wants(Collector::Kubermatic) {
@@ -156,7 +157,9 @@ impl<'w> Walk<'w> {
         let configuration = Installed::of(&configurations, &mut notes);
         self.problems.borrow_mut().extend(notes.into_problems());
         let platform = match presence {
-            Presence::Installed if self.wants(Collector::Kubermatic) => Some(self.platform(&configuration).await),
+            Presence::Installed if self.wants(Collector::Kubermatic) => {
+                Some(self.platform(master, &configuration).await)
+            }
             Presence::Legacy => Some(Platform::default()),
             Presence::Installed | Presence::Absent => None,
         };
@@ -190,7 +193,8 @@ impl<'w> Walk<'w> {
         survey.problems = notes.into_problems();
         let has_kubermatic = presence != Presence::Absent;
         let unknown_kubeconfigs = self.unknown_kubeconfigs();
-        let troubles = self.troubles.into_inner();
+        let mut troubles = self.troubles.into_inner();
+        troubles.sort_by_key(|trouble| trouble.place);
         Found { survey, has_kubermatic, troubles, unknown_kubeconfigs, requests: 0, bytes: 0 }
     }
 
@@ -203,8 +207,8 @@ impl<'w> Walk<'w> {
     }
 
     /// The master's own UID, by which it is recognised as a seed.
-    async fn master_uid(&self) -> Option<String> {
-        self.uid(&self.installation.master).await.unwrap_or_else(|cause| {
+    async fn master_uid(&self, master: &ApiServer) -> Option<String> {
+        self.uid(master).await.unwrap_or_else(|cause| {
             self.trouble(Place::Master, Some(GET_KUBE_SYSTEM), cause);
             self.problem(Step::Nodes, cause.category(), Place::Master);
             None
@@ -217,8 +221,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Whether KKP is there. Where that can't be told, its lists will tell.
-    async fn presence(&self) -> Presence {
-        let master = &self.installation.master;
+    async fn presence(&self, master: &ApiServer) -> Presence {
         if master.exists(resources::KKP).await != Ok(false) {
             return Presence::Installed;
         }
@@ -230,10 +233,10 @@ impl<'w> Walk<'w> {
     }
 
     /// The lists of the master that are KKP's.
-    async fn platform(&self, configuration: &Installed) -> Platform {
-        let projects = self.master_rows(&resources::PROJECTS, Step::Projects, kubermatic::add_project).await;
-        let users = self.master_rows(&resources::USERS, Step::Users, kubermatic::add_user).await;
-        let ssh_keys = self.master_rows(&resources::SSH_KEYS, Step::SshKeys, kubermatic::add_ssh_key).await;
+    async fn platform(&self, master: &ApiServer, configuration: &Installed) -> Platform {
+        let projects = self.master_rows(master, &resources::PROJECTS, Step::Projects, kubermatic::add_project).await;
+        let users = self.master_rows(master, &resources::USERS, Step::Users, kubermatic::add_user).await;
+        let ssh_keys = self.master_rows(master, &resources::SSH_KEYS, Step::SshKeys, kubermatic::add_ssh_key).await;
         Platform {
             edition: configuration.edition,
             version: configuration.version.clone(),
@@ -246,13 +249,14 @@ impl<'w> Walk<'w> {
 
     async fn master_rows<T: DeserializeOwned + Send + 'static, R>(
         &self,
+        master: &ApiServer,
         resource: &'static Resource,
         step: Step,
         add: impl FnMut(&mut Rows<'_, R>, &Object<T>),
     ) -> Vec<R> {
         let mut rows = Rows::new(self.names, step);
         let mut making = Making { rows: &mut rows, add };
-        self.list(&self.installation.master, Place::Master, resource, step, &mut making).await;
+        self.list(master, Place::Master, resource, step, &mut making).await;
         self.take(rows)
     }
 
@@ -277,7 +281,21 @@ impl<'w> Walk<'w> {
         let found = stream::iter(seeds).map(|seed| self.seed(seed, configuration, master_uid));
         let mut found: Vec<_> = found.buffer_unordered(AT_ONCE).collect().await;
         found.sort_by(|left, right| left.name.cmp(&right.name));
+        self.count_once(&mut found);
         found
+    }
+
+    /// Drops the nodes of a seed that leads to the cluster of another one; its user clusters are recognised by name.
+    fn count_once(&self, seeds: &mut [SeedFound<'w>]) {
+        let mut seen = BTreeSet::new();
+        for seed in seeds.iter_mut().filter(|seed| !seed.is_master) {
+            let repeated = seed.uid.as_ref().is_some_and(|uid| !seen.insert(uid.clone()));
+            if repeated {
+                seed.nodes.clear();
+                let place = Place::Seed(self.names.of(NameType::Seed, &seed.name));
+                self.problem(Step::Nodes, Category::Duplicate, place);
+            }
+        }
     }
 
     async fn seed(
@@ -291,6 +309,7 @@ impl<'w> Walk<'w> {
             name: object.name.clone(),
             server: None,
             version: None,
+            uid: None,
             is_master: false,
             clusters: Rows::new(self.names, Step::Clusters),
             nodes: Vec::new(),
@@ -315,8 +334,8 @@ impl<'w> Walk<'w> {
         }
         let strategy = configuration.strategy_of(object.fields.as_ref());
         self.clusters(&server, place, strategy, &mut found).await;
-        match self.is_master(&server, master_uid).await {
-            Ok(is_master) => found.is_master = is_master,
+        match self.identified(&server, master_uid).await {
+            Ok((uid, is_master)) => (found.uid, found.is_master) = (Some(uid), is_master),
             Err(cause) => {
                 // Nodes of the master would count twice.
                 self.lost(place, Some(GET_KUBE_SYSTEM), &[Step::Nodes], cause);
@@ -331,12 +350,12 @@ impl<'w> Walk<'w> {
         found
     }
 
-    async fn is_master(&self, seed: &ApiServer, master_uid: Option<&str>) -> Result<bool, Cause> {
+    /// A seed's UID, and whether it is the master's.
+    async fn identified(&self, seed: &ApiServer, master_uid: Option<&str>) -> Result<(String, bool), Cause> {
         let uid = self.uid(seed).await?;
-        match (uid.as_deref(), master_uid) {
-            (Some(uid), Some(master)) => Ok(uid == master),
-            _ => Err(Cause::Unidentified),
-        }
+        let (uid, master) = uid.zip(master_uid).ok_or(Cause::Unidentified)?;
+        let is_master = uid == master;
+        Ok((uid, is_master))
     }
 
     async fn clusters(&self, server: &ApiServer, place: Place, strategy: &str, found: &mut SeedFound<'w>) {
@@ -363,7 +382,10 @@ impl<'w> Walk<'w> {
 
     /// Every user cluster that is to be looked at, some at once.
     async fn user_clusters(&self, seeds: &[SeedFound<'w>]) -> (Vec<MachineDeployment>, Vec<Node>) {
+        let mut seen = BTreeSet::new();
         let targets = seeds.iter().flat_map(|seed| seed.targets.iter().map(move |target| (seed, target)));
+        // A cluster that two seeds have is a problem already, and counts as the first one's.
+        let targets = targets.filter(|(_, target)| seen.insert(&target.name)).collect::<Vec<_>>();
         let found = stream::iter(targets).map(|(seed, target)| self.user_cluster(seed, target));
         let found: Vec<_> = found.buffer_unordered(AT_ONCE).collect().await;
         let (machine_deployments, nodes): (Vec<_>, Vec<_>) = found.into_iter().unzip();

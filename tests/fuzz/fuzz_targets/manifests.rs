@@ -3,9 +3,8 @@
 
 use std::fs;
 
-use kubermatic_telemetry::agent::{kubermatic, kubernetes, manifests};
+use kubermatic_telemetry::agent::{Collector, Survey, manifests};
 use kubermatic_telemetry::pseudonym::Pseudonymizer;
-use kubermatic_telemetry::record::canonical::{Form, to_canonical};
 use libfuzzer_sys::fuzz_target;
 
 const SEED: &str = r#"{"apiVersion":"kubermatic.k8c.io/v1","kind":"Seed","metadata":{"name":"s"},"spec":{}}"#;
@@ -19,7 +18,8 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let names = Pseudonymizer::new([1; 32]);
-    let time = "2026-01-31T12:00:00Z".to_owned();
-    assert!(to_canonical(&kubermatic::collect(&found.inventory, &names, time.clone()), Form::Record).is_ok());
-    assert!(to_canonical(&kubernetes::collect(&found.inventory, &names, time), Form::Record).is_ok());
+    let mut survey = Survey::of(&found.inventory, &names);
+    for collector in Collector::ALL {
+        assert!(collector.collect(&mut survey, "2026-01-31T12:00:00Z").is_ok_and(|record| record.is_some()));
+    }
 });
