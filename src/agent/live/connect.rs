@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::Uri;
+use http::{HeaderValue, Uri};
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, ExecAuthCluster, Kubeconfig};
+use secrecy::ExposeSecret as _;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -156,6 +157,10 @@ fn assemble(kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<Config, Ku
         Some(text) => Some(proxy(text)?),
         None => None,
     };
+    // kube panics on a token that no header can carry.
+    if user.token.as_ref().is_some_and(|token| HeaderValue::from_str(token.expose_secret()).is_err()) {
+        return Err(KubeconfigError::Field("token"));
+    }
     config.auth_info = user;
     settle(&mut config);
     Ok(config)
@@ -234,6 +239,8 @@ mod tests {
         assert_eq!(with("proxy-url: 'ftp://p.invalid'"), KubeconfigError::Field("proxy-url"));
         assert_eq!(with("certificate-authority-data: '§'"), KubeconfigError::Field("certificate-authority-data"));
         assert_eq!(with("certificate-authority-data: 'YQ=='"), KubeconfigError::Field("certificate-authority-data"));
+        let broken = from_secret(&kubeconfig("server: 'https://a.invalid'", r#"token: "a\nb""#)).unwrap_err();
+        assert_eq!(broken, KubeconfigError::Field("token"));
         assert_eq!(from_secret("[").unwrap_err(), KubeconfigError::Syntax);
         assert_eq!(from_secret("{}").unwrap_err(), KubeconfigError::NoContext);
     }

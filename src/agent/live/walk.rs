@@ -382,7 +382,10 @@ impl<'w> Walk<'w> {
 
     /// Every user cluster that is to be looked at, some at once.
     async fn user_clusters(&self, seeds: &[SeedFound<'w>]) -> (Vec<MachineDeployment>, Vec<Node>) {
+        let mut seen = BTreeSet::new();
         let targets = seeds.iter().flat_map(|seed| seed.targets.iter().map(move |target| (seed, target)));
+        // A cluster that two seeds have is a problem already, and counts as the first one's.
+        let targets = targets.filter(|(_, target)| seen.insert(&target.name)).collect::<Vec<_>>();
         let found = stream::iter(targets).map(|(seed, target)| self.user_cluster(seed, target));
         let found: Vec<_> = found.buffer_unordered(AT_ONCE).collect().await;
         let (machine_deployments, nodes): (Vec<_>, Vec<_>) = found.into_iter().unzip();

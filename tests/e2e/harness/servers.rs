@@ -73,8 +73,7 @@ impl ControlPlane {
             ]);
             let process = guard.spawn(logging(&mut command, &guard.directory().join("etcd.log")));
             let address = client.trim_start_matches("http://").parse().unwrap();
-            if until_ready(|| guard.has_ended(process), || TcpStream::connect::<SocketAddr>(address).is_ok())
-            {
+            if until_ready(|| guard.has_ended(process), || TcpStream::connect::<SocketAddr>(address).is_ok()) {
                 let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
                 return Self { assets: assets.to_owned(), guard, etcd: client, flags };
             }

@@ -10,5 +10,7 @@ fuzz_target!(|text: &str| {
         assert!(config.auth_info.token_file.is_none() && config.root_cert_file.is_none());
         assert!(config.auth_info.client_certificate.is_none() && config.auth_info.client_key.is_none());
         assert!(matches!(config.cluster_url.scheme_str(), Some("https" | "http")));
+        // What the program does with it next.
+        let _ = kube::client::ClientBuilder::try_from(config);
     }
 });
