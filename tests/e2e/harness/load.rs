@@ -64,7 +64,7 @@ fn is_served(client: &Client, kind: &Kind) -> bool {
 }
 
 /// Creates objects, with several connections at once, and returns what the server would not take. Of two objects of
-/// one name the first counts.
+/// one name one counts.
 pub fn load(client: &Client, objects: &[Value]) -> Vec<Rejected> {
     let namespaces: BTreeSet<_> = objects.iter().filter_map(|it| it["metadata"]["namespace"].as_str()).collect();
     for name in namespaces {

@@ -28,11 +28,8 @@ use harness::objects::{definitions, files_below, objects_of, secret};
 use harness::servers::{ApiServer, ControlPlane, assets};
 
 /// Loading is as fast as the server is; it need not share itself out fairly.
-const FLAGS: &[&str] = &[
-    "--enable-priority-and-fairness=false",
-    "--max-requests-inflight=0",
-    "--max-mutating-requests-inflight=0",
-];
+const FLAGS: &[&str] =
+    &["--enable-priority-and-fairness=false", "--max-requests-inflight=0", "--max-mutating-requests-inflight=0"];
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
