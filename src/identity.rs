@@ -209,7 +209,7 @@ impl Identity {
 
 /// The names in a directory, temporary ones left out; nothing where it is not there.
 fn list(directory: &Path) -> Result<Vec<String>, IdentityError> {
-    let failed = |source| FileError { operation: "read", path: directory.to_owned(), source };
+    let failed = |source| FileError::reading(directory, source);
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,

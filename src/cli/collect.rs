@@ -108,7 +108,7 @@ fn collect(args: &Args, context: &Context, output: &Output) -> Result<Vec<Stored
     let identity = context.identity_or_new(output)?;
     let survey = source.survey(&identity.pseudonymizer(), output)?;
     let mut store = context.locked_store(&identity)?;
-    put_collected(survey, &collectors, &mut store, context, output)
+    put_collected(survey, &collectors, args.source.rebind(), &mut store, context, output)
 }
 
 fn stored_json(record: &StoredRecord) -> serde_json::Value {
@@ -127,11 +127,17 @@ fn stored_json(record: &StoredRecord) -> serde_json::Value {
 pub fn put_collected(
     mut survey: Survey,
     collectors: &BTreeSet<Collector>,
+    rebind: bool,
     store: &mut LockedStore,
     context: &Context,
     output: &Output,
 ) -> Result<Vec<StoredRecord>, Failure> {
-    store.bind(survey.installation())?;
+    if rebind {
+        store.rebind(survey.installation())?;
+        output.note("the store now belongs to this installation; what is pending of another one stays in it");
+    } else {
+        store.bind(survey.installation())?;
+    }
     if survey.installation().is_empty() {
         output.warning(
             "it can't be told which installation this is: the KubermaticConfiguration has no UID",
@@ -145,7 +151,25 @@ pub fn put_collected(
             stored.push(put(&document, store, context, output)?);
         }
     }
+    retain(store, context, output)?;
     Ok(stored)
+}
+
+/// Keeps the store within its bounds, and tells of what had to go.
+fn retain(store: &mut LockedStore, context: &Context, output: &Output) -> Result<(), Failure> {
+    let dropped = store.retain(&context.retention())?;
+    if let (Some(oldest), Some(newest)) = (dropped.first(), dropped.last()) {
+        output.warning(
+            &format!(
+                "dropped {} that were never acknowledged, of {} to {}, since the store may hold no more",
+                count(dropped.len(), "record"),
+                oldest.envelope.time.as_str(),
+                newest.envelope.time.as_str()
+            ),
+            Some("export them in time, or raise --keep-records or --keep-bytes"),
+        );
+    }
+    Ok(())
 }
 
 fn put(document: &Document, store: &LockedStore, context: &Context, output: &Output) -> Result<StoredRecord, Failure> {
@@ -177,8 +201,9 @@ fn take_record(file: &Path, allowed: &[Kind], context: &Context, output: &Output
     let (document, envelope) = parsed.map_err(|error| named(error.into()))?;
     pack::check_alone(&document, &limits).map_err(|error| named(error.into()))?;
     let identity = context.identity_or_new(output)?;
-    let store = context.locked_store(&identity)?;
+    let mut store = context.locked_store(&identity)?;
     let record = store.put(envelope, document.bytes(), context.environment())?;
+    retain(&mut store, context, output)?;
     output.note(&format!("stored a record of kind {}; its contents are not checked", record.envelope.kind));
     Ok(record)
 }

@@ -6,7 +6,7 @@ use kubermatic_telemetry::clock::{Environment, System};
 use kubermatic_telemetry::identity::{Identity, NewIdentity};
 use kubermatic_telemetry::keys::{self, PublicKey};
 use kubermatic_telemetry::setting::{self, Decision};
-use kubermatic_telemetry::store::{LockedStore, Store};
+use kubermatic_telemetry::store::{LockedStore, Retention, Store};
 
 use super::failure::Failure;
 use super::files::public_keys;
@@ -96,6 +96,13 @@ impl Context {
     pub fn locked_store(&self, identity: &Identity) -> Result<LockedStore, Failure> {
         let store = Store::open_or_create(&self.store_path()?, identity.client(), &self.environment)?;
         Ok(store.lock()?)
+    }
+
+    /// How much the store may hold.
+    #[cfg_attr(not(feature = "agent"), expect(dead_code, reason = "only what collects adds to the store"))]
+    pub fn retention(&self) -> Retention {
+        let records = usize::try_from(self.global.keep_records).unwrap_or(usize::MAX);
+        Retention { records, bytes: self.global.keep_bytes }
     }
 
     /// The keys whose receipts are believed: those of the release, and the site's.

@@ -23,9 +23,9 @@ const NO_BUNDLE: u8 = 4;
 
 /// What says how to make a bundle says nothing about one that was made.
 #[cfg(feature = "agent")]
-const AGAIN_CONFLICTS: [&str; 4] = ["new", "note", "manifests", "kubeconfig"];
+const AGAIN_CONFLICTS: [&str; 5] = ["new", "note", "rejected", "manifests", "kubeconfig"];
 #[cfg(not(feature = "agent"))]
-const AGAIN_CONFLICTS: [&str; 2] = ["new", "note"];
+const AGAIN_CONFLICTS: [&str; 3] = ["new", "note", "rejected"];
 
 /// Pack pending records into a signed bundle.
 ///
@@ -45,6 +45,9 @@ pub struct Args {
     /// Only what was never exported.
     #[arg(long)]
     new: bool,
+    /// Pack the records that ingest rejected, and nothing else, to try again.
+    #[arg(long, conflicts_with = "new")]
+    rejected: bool,
     /// Write the bundle of an earlier export again, the same bytes.
     #[arg(long, value_name = "SEQUENCE", conflicts_with_all = AGAIN_CONFLICTS)]
     again: Option<u64>,
@@ -76,7 +79,11 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         None => pack(args, &identity, &store, &limits, context, output)?.map(|export| export.sequence),
     };
     let Some(sequence) = sequence else {
-        let nothing = if args.new { "nothing new is pending" } else { "nothing is pending" };
+        let nothing = match (args.rejected, args.new) {
+            (true, _) => "nothing was rejected",
+            (false, true) => "nothing new is pending",
+            (false, false) => "nothing is pending",
+        };
         output.note(&format!("{nothing}: no bundle was written"));
         return Ok(ExitCode::from(NO_BUNDLE));
     };
@@ -106,7 +113,7 @@ fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Id
             let identity = context.identity_or_new(output)?;
             let survey = source.survey(&identity.pseudonymizer(), output)?;
             let mut store = context.locked_store(&identity)?;
-            super::collect::put_collected(survey, &collectors, &mut store, context, output)?;
+            super::collect::put_collected(survey, &collectors, args.source.rebind(), &mut store, context, output)?;
             return Ok(Some((identity, store)));
         }
     }
@@ -124,7 +131,7 @@ fn pack(
     context: &Context,
     output: &Output,
 ) -> Result<Option<Export>, Failure> {
-    let selection = Selection { only_new: args.new, note: args.note.clone() };
+    let selection = Selection { only_new: args.new, rejected: args.rejected, note: args.note.clone() };
     let mut progress = output.progress("packing");
     let mut heard = |done, total| progress.update(done, total);
     let packed = reporter::export(store, identity, &selection, limits, context.environment(), &mut heard)?;

@@ -151,7 +151,7 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
         }
         StoreError::OtherInstallation { .. } => Some(
             "every installation needs a state directory of its own: give another one with --state DIR, or move this \
-             one aside if it was a trial",
+             one aside if it was a trial; if the installation was made anew, --rebind makes the store its own",
         ),
         StoreError::Busy { .. } => Some("wait for it to end, or see with `fuser` which process it is"),
         StoreError::UnknownInstallation { .. } => Some(

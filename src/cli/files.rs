@@ -200,11 +200,7 @@ impl Target {
             }
             Self::File { path, existing } => {
                 let copy = |file: &mut File| {
-                    io::copy(&mut contents, file).map(drop).map_err(|source| FileError {
-                        operation: "write",
-                        path: path.clone(),
-                        source,
-                    })
+                    io::copy(&mut contents, file).map(drop).map_err(|source| FileError::writing(path, source))
                 };
                 Ok(durable::write_with(path, Access::Public, *existing, copy)?)
             }

@@ -6,6 +6,7 @@
 #[cfg(feature = "agent")]
 mod collect;
 mod context;
+mod discard;
 mod export;
 mod failure;
 mod files;
@@ -32,6 +33,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use kubermatic_telemetry::store::Retention;
 
 use context::Context;
 use failure::Failure;
@@ -72,6 +75,19 @@ struct Global {
     /// Directory of the store [default: store in the state directory].
     #[arg(long, global = true, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// How many pending records the store may hold; beyond it the oldest go.
+    #[arg(
+        long, global = true, value_name = "NUMBER", env = "KUBERMATIC_TELEMETRY_KEEP_RECORDS",
+        default_value_t = Retention::default().records as u64, hide_env_values = true,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    keep_records: u64,
+    /// How many bytes of pending records the store may hold; beyond it the oldest go.
+    #[arg(
+        long, global = true, value_name = "BYTES", env = "KUBERMATIC_TELEMETRY_KEEP_BYTES",
+        default_value_t = Retention::default().bytes, hide_env_values = true
+    )]
+    keep_bytes: u64,
     /// Switch telemetry on or off, whatever the environment says.
     #[arg(long, global = true, value_name = "SWITCH")]
     telemetry: Option<Switch>,
@@ -102,6 +118,7 @@ enum Verb {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Receipt(receipt::Args),
+    Discard(discard::Args),
     Status(status::Args),
     Keys(keys::Args),
     Pseudonym(pseudonym::Args),
@@ -148,6 +165,7 @@ fn dispatch(cli: Cli, output: &Output) -> Done {
         Verb::Verify(args) => verify::run(&args, output),
         Verb::Inspect(args) => inspect::run(&args, &context, output),
         Verb::Receipt(args) => receipt::run(&args, &context, output),
+        Verb::Discard(args) => discard::run(&args, &context, output),
         Verb::Status(args) => status::run(&args, &context, output),
         Verb::Keys(args) => keys::run(&args, &context, output),
         Verb::Pseudonym(args) => pseudonym::run(&args, &context, output),

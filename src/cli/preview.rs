@@ -29,6 +29,9 @@ pub struct Args {
     /// Only what was never exported.
     #[arg(long)]
     new: bool,
+    /// The records that ingest rejected, as `export --rejected` would pack them.
+    #[arg(long, conflicts_with = "new")]
+    rejected: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,7 +99,7 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
     let mut shown = Vec::new();
     let store = identity.as_ref().map(|identity| context.store(identity)).transpose()?.flatten();
     if let Some(store) = &store {
-        let selection = Selection { only_new: args.new, note: None };
+        let selection = Selection { only_new: args.new, rejected: args.rejected, note: None };
         for record in reporter::select(store, &selection)? {
             match store.load(&record) {
                 Ok(bytes) => shown.push(Shown { kind: record.envelope.kind.as_str().to_owned(), bytes }),
@@ -113,7 +116,7 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
             None => passing_names(context, output)?,
         };
         let mut survey = source.survey(&names, output)?;
-        if let Some(store) = &store {
+        if let Some(store) = store.as_ref().filter(|_| !args.source.rebind()) {
             store.check_installation(survey.installation())?;
         }
         let time = context.environment().now_text();

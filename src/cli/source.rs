@@ -53,6 +53,9 @@ pub struct SourceArgs {
         conflicts_with = "manifests"
     )]
     page_size: u32,
+    /// Make the store belong to the installation that is read, though it was another one's.
+    #[arg(long)]
+    rebind: bool,
 }
 
 /// `90s`, `15m`, `1h30m`.
@@ -85,6 +88,11 @@ pub struct Live {
 }
 
 impl SourceArgs {
+    /// Whether the store is to change its installation.
+    pub fn rebind(&self) -> bool {
+        self.rebind
+    }
+
     /// Opens the source that was asked for, if any was.
     pub fn open(&self, collectors: &BTreeSet<Collector>, output: &Output) -> Result<Option<Source>, Failure> {
         match (&self.manifests, &self.kubeconfig) {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use kubermatic_telemetry::setting::Decision;
-use kubermatic_telemetry::store::{Acknowledgement, Export, Store, StoredRecord};
+use kubermatic_telemetry::store::{Acknowledgement, Doubt, Export, Store, StoredRecord};
 
 use super::Done;
 use super::context::Context;
@@ -38,7 +38,9 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             "store": store.as_ref().map(Store::id),
             "pending": state.pending_json(),
             "rejected": state.rejected.len(),
-            "quarantine": state.quarantined,
+            "rejectedFor": state.reasons(),
+            "quarantine": state.quarantine_json(),
+            "doubts": state.doubts.iter().map(doubt_json).collect::<Vec<_>>(),
             "dropped": state.dropped,
             "discarded": state.discarded,
             "exports": if args.history { json!(state.exports) } else { json!(state.exports.len()) },
@@ -69,12 +71,43 @@ fn print_telemetry(telemetry: Decision, output: &Output) -> Result<(), Failure> 
     output.line(&format!("telemetry  {word} ({})", telemetry.by.as_str()))
 }
 
+/// How many files of the quarantine are listed.
+const MOST_LINES: usize = 10;
+
+/// What a sign means, for people.
+fn doubt_text(doubt: Doubt) -> String {
+    match doubt {
+        Doubt::Behind { seen, own } => format!(
+            "ingest has seen sequence {seen}, this store has given {own}: it was restored from an older copy, or a copy \
+             of it is in use; nothing is lost, and the next export continues above {seen}"
+        ),
+        Doubt::Fork(sequence) => format!(
+            "ingest has two bundles with sequence {sequence}: a copy of this store is in use elsewhere; `init \
+             --new-client` there makes it a client of its own"
+        ),
+        Doubt::Gap(sequence) => {
+            format!(
+                "ingest has not seen the bundle before sequence {sequence}; it may be under way, or `--again` sends it"
+            )
+        }
+    }
+}
+
+fn doubt_json(doubt: &Doubt) -> Value {
+    match doubt {
+        Doubt::Behind { seen, own } => json!({ "kind": "behind", "seen": seen, "own": own }),
+        Doubt::Fork(sequence) => json!({ "kind": "fork", "sequence": sequence }),
+        Doubt::Gap(sequence) => json!({ "kind": "gap", "sequence": sequence }),
+    }
+}
+
 /// What a store holds.
 #[derive(Default)]
 struct State {
     pending: Vec<StoredRecord>,
     rejected: Vec<StoredRecord>,
-    quarantined: Vec<String>,
+    quarantined: Vec<(String, String)>,
+    doubts: Vec<Doubt>,
     exports: Vec<Export>,
     receipts: Vec<Acknowledgement>,
     dropped: BTreeMap<String, u64>,
@@ -87,6 +120,7 @@ impl State {
             pending: store.pending()?,
             rejected: store.rejected()?,
             quarantined: store.quarantined()?,
+            doubts: store.doubts()?,
             exports: store.exports()?,
             receipts: store.acknowledgements()?,
             dropped: store.dropped().clone(),
@@ -131,9 +165,16 @@ impl State {
         }
         if !self.rejected.is_empty() {
             output.line(&format!("rejected   {} by ingest, set aside", count(self.rejected.len(), "record")))?;
+            for (reason, number) in self.reasons() {
+                output.line(&format!("             {number}: {}", escaped(&reason)))?;
+            }
+            output.line("             `export --rejected` packs them again, `discard --rejected` removes them")?;
         }
         if !self.quarantined.is_empty() {
             output.line(&format!("quarantine {}", count(self.quarantined.len(), "file")))?;
+            for (name, reason) in self.quarantined.iter().take(MOST_LINES) {
+                output.line(&format!("             {}: {}", escaped(name), escaped(reason)))?;
+            }
         }
         for (label, lost) in [("dropped", &self.dropped), ("discarded", &self.discarded)] {
             let lost: Vec<_> = lost.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
@@ -149,7 +190,23 @@ impl State {
             Some(receipt) => output.line(&format!("receipt    {}", receipt_line(receipt)))?,
             None => output.line("receipt    none yet")?,
         }
-        Ok(())
+        self.doubts.iter().try_for_each(|doubt| output.line(&format!("note       {}", doubt_text(*doubt))))
+    }
+
+    /// Why the rejected records were rejected, and how many each.
+    fn reasons(&self) -> BTreeMap<String, usize> {
+        let settled = self.receipts.iter().flat_map(|receipt| &receipt.records).filter(|record| !record.accepted);
+        let reasons: BTreeMap<_, _> = settled.map(|record| (record.id, record.reason.as_deref())).collect();
+        let mut counted = BTreeMap::new();
+        for record in &self.rejected {
+            let reason = reasons.get(&record.id).copied().flatten().unwrap_or("no reason given");
+            *counted.entry(reason.to_owned()).or_default() += 1;
+        }
+        counted
+    }
+
+    fn quarantine_json(&self) -> Vec<Value> {
+        self.quarantined.iter().map(|(file, reason)| json!({ "file": file, "reason": reason })).collect()
     }
 
     fn print_history(&self, output: &Output) -> Result<(), Failure> {

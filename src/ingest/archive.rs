@@ -172,6 +172,6 @@ pub(super) fn read_file(path: &FilePath) -> Result<Option<String>, FileError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(FileError { operation: "read", path: path.to_owned(), source }),
+        Err(source) => Err(FileError::reading(path, source)),
     }
 }

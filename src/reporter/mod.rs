@@ -20,6 +20,8 @@ use crate::store::{Export, ExportedRecord, LockedStore, Store, StoreError, Store
 pub struct Selection {
     /// Only what was never exported.
     pub only_new: bool,
+    /// The records that ingest rejected, and no others.
+    pub rejected: bool,
     /// A note for the manifest.
     pub note: Option<String>,
 }
@@ -55,6 +57,9 @@ pub enum ExportError {
 /// # Errors
 /// The store can't be read.
 pub fn select(store: &Store, selection: &Selection) -> Result<Vec<StoredRecord>, StoreError> {
+    if selection.rejected {
+        return store.rejected();
+    }
     let mut pending = store.pending()?;
     if selection.only_new {
         let exports = store.exports()?;
@@ -107,7 +112,9 @@ pub fn export(
         let key = identity.signing_key();
         match pack::pack(header.clone(), items, load, key, limits, &mut payload, &mut *progress) {
             Ok(packed) => {
-                let payload = payload.into_inner().map_err(|error| ExportError::System(error.into_error()))?;
+                let written =
+                    payload.into_inner().map_err(|error| FileError::writing(store.path(), error.into_error()));
+                let payload = written?;
                 return commit(store, packed, payload).map(Some);
             }
             // The damaged ones are set aside, all at once, and the others are packed without them.
@@ -117,6 +124,8 @@ pub fn export(
                     return Ok(None);
                 }
             }
+            // What has no name lies beside the store.
+            Err(PackError::Write(error)) => return Err(FileError::writing(store.path(), error).into()),
             Err(error) => return Err(Box::new(error).into()),
         }
     }
@@ -138,13 +147,16 @@ fn sound(store: &LockedStore, records: Vec<StoredRecord>) -> Result<Vec<StoredRe
 }
 
 fn commit(store: &LockedStore, packed: pack::Packed, mut payload: File) -> Result<(Export, Manifest), ExportError> {
-    let export = store.commit(packed.manifest.sequence, |file| write_bundle(&packed, &mut payload, file))?;
+    let path = store.path().to_owned();
+    let export = store.commit(packed.manifest.sequence, |file| {
+        write_bundle(&packed, &mut payload, file).map_err(|error| ExportError::from(FileError::writing(&path, error)))
+    })?;
     Ok((export, packed.manifest))
 }
 
-fn write_bundle(packed: &pack::Packed, payload: &mut File, file: &mut File) -> Result<Export, ExportError> {
+fn write_bundle(packed: &pack::Packed, payload: &mut File, file: &mut File) -> io::Result<Export> {
     let mut out = Hashing::new(BufWriter::new(file));
-    packed.write_to(&mut out, &mut BufReader::new(payload)).and_then(|()| out.flush()).map_err(ExportError::System)?;
+    packed.write_to(&mut out, &mut BufReader::new(payload)).and_then(|()| out.flush())?;
     let (_, size, sha256) = out.finish();
     let manifest = &packed.manifest;
     let record = |entry: &crate::bundle::manifest::RecordEntry| ExportedRecord {
@@ -174,7 +186,7 @@ pub fn open_bundle(store: &Store, sequence: u64) -> Result<(Export, File), Expor
     let export = store.exports()?.into_iter().find(|export| export.sequence == sequence);
     let export = export.ok_or(ExportError::NoSuchExport(sequence))?;
     let path = store.bundle(sequence).ok_or(ExportError::NotKept(sequence))?;
-    let failed = |source| FileError { operation: "read", path: path.clone(), source };
+    let failed = |source| FileError::reading(&path, source);
     let mut file = File::open(&path).map_err(failed)?;
     let mut hashing = Hashing::new(&mut file);
     io::copy(&mut hashing, &mut io::sink()).map_err(failed)?;

@@ -18,17 +18,35 @@ pub const TEMPORARY_PREFIX: &str = ".tmp-";
 
 /// A file operation that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("can't {operation} {}", path.display())]
+#[error("can't {operation} {}{}", path.display(), room(*free))]
 pub struct FileError {
     /// What was attempted.
     pub operation: &'static str,
     /// On what.
     pub path: PathBuf,
+    /// Bytes that are free where something was to be written, if that can be told.
+    pub free: Option<u64>,
     /// Why it failed.
     pub source: io::Error,
 }
 
+fn room(free: Option<u64>) -> String {
+    free.map(|bytes| format!(" ({bytes} bytes are free there)")).unwrap_or_default()
+}
+
 impl FileError {
+    /// Reading a file failed.
+    #[must_use]
+    pub fn reading(path: &Path, source: io::Error) -> Self {
+        failed("read", path)(source)
+    }
+
+    /// Writing a file failed.
+    #[must_use]
+    pub fn writing(path: &Path, source: io::Error) -> Self {
+        failed("write", path)(source)
+    }
+
     /// Whether the file is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -39,7 +57,19 @@ impl FileError {
 /// Names an operation and a path for a failure.
 pub(crate) fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
     let path = path.to_owned();
-    move |source| FileError { operation, path, source }
+    // Whoever only reads has no use for it.
+    move |source| FileError { operation, free: (operation != "read").then(|| free(&path)).flatten(), path, source }
+}
+
+/// How many bytes anybody may still write on a path's file system.
+fn free(path: &Path) -> Option<u64> {
+    let mut place = path;
+    while !place.exists() {
+        place = place.parent()?;
+    }
+    let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+    let statistics = rustix::fs::statvfs(place).ok()?;
+    statistics.f_bavail.checked_mul(statistics.f_frsize)
 }
 
 /// Who may read a file.
@@ -69,6 +99,23 @@ pub enum Existing {
     Replace,
 }
 
+/// Comes before each operation that changes a file system, so that tests can make it fail.
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "it fails in tests")]
+fn step(_: &'static str) -> io::Result<()> {
+    Ok(())
+}
+#[cfg(test)]
+use super::faults::step;
+
+/// Whether the process is to be taken for dead, which removes nothing any more.
+#[cfg(not(test))]
+fn is_dead() -> bool {
+    false
+}
+#[cfg(test)]
+use super::faults::is_dead;
+
 /// Writes a file whose contents `write` makes; it appears only when they are complete and on disk.
 ///
 /// # Errors
@@ -80,11 +127,48 @@ pub fn write_with<T, E: From<FileError>>(
     write: impl FnOnce(&mut File) -> Result<T, E>,
 ) -> Result<T, E> {
     let directory = parent(path);
-    let mut temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY_PREFIX)
-        .permissions(Permissions::from_mode(access.mode()))
-        .tempfile_in(directory)
-        .map_err(failed("write", path))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX).permissions(Permissions::from_mode(access.mode()));
+    let temporary = step("create").and_then(|()| builder.tempfile_in(directory)).map_err(failed("write", path))?;
+    let mut temporary = Temporary(Some(temporary));
+    let made = fill(&mut temporary, path, access, write)?;
+    temporary.persist(path, existing).map_err(failed("write", path))?;
+    sync_directory(directory)?;
+    Ok(made)
+}
+
+/// A temporary file, which goes with the process that made it unless the process dies.
+struct Temporary(Option<NamedTempFile>);
+
+impl Temporary {
+    fn persist(&mut self, path: &Path, existing: Existing) -> io::Result<()> {
+        step("rename")?;
+        let Some(temporary) = self.0.take() else { return Ok(()) };
+        let persisted = match existing {
+            Existing::Replace => temporary.persist(path),
+            Existing::Refuse => temporary.persist_noclobber(path),
+        };
+        persisted.map(drop).map_err(|error| error.error)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(temporary) = self.0.take()
+            && is_dead()
+        {
+            let _ = temporary.keep();
+        }
+    }
+}
+
+fn fill<T, E: From<FileError>>(
+    temporary: &mut Temporary,
+    path: &Path,
+    access: Access,
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
+    let Some(temporary) = &mut temporary.0 else { return Err(failed("write", path)(io::Error::other("gone")).into()) };
     // The umask may have taken bits away that a person who hands the file on will miss.
     let permissions = Permissions::from_mode(access.mode());
     match temporary.as_file().set_permissions(permissions) {
@@ -92,18 +176,11 @@ pub fn write_with<T, E: From<FileError>>(
         Err(error) if access == Access::Private => return Err(failed("write", path)(error).into()),
         _ => {}
     }
+    step("fill").map_err(failed("write", path))?;
     let made = write(temporary.as_file_mut())?;
-    temporary.as_file_mut().flush().and_then(|()| temporary.as_file().sync_all()).map_err(failed("write", path))?;
-    persist(temporary, path, existing).map_err(failed("write", path))?;
-    sync_directory(directory)?;
+    let flushed = step("sync").and_then(|()| temporary.as_file_mut().flush());
+    flushed.and_then(|()| temporary.as_file().sync_all()).map_err(failed("write", path))?;
     Ok(made)
-}
-
-fn persist(temporary: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
-    match existing {
-        Existing::Replace => temporary.persist(path).map(drop).map_err(|error| error.error),
-        Existing::Refuse => temporary.persist_noclobber(path).map(drop).map_err(|error| error.error),
-    }
 }
 
 /// Writes a file with these contents.
@@ -143,7 +220,7 @@ pub fn create_directory(path: &Path) -> Result<(), FileError> {
     if !above.is_dir() {
         create_directory(above)?;
     }
-    match fs::DirBuilder::new().mode(0o700).create(path) {
+    match step("mkdir").and_then(|()| fs::DirBuilder::new().mode(0o700).create(path)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("make the directory", path)(error)),
         _ => sync_directory(above),
     }
@@ -160,12 +237,18 @@ pub fn create_directory_with<E: From<FileError>>(
     let above = parent(path);
     create_directory(above)?;
     let private = Permissions::from_mode(0o700);
-    let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).permissions(private).tempdir_in(above);
-    let temporary = temporary.map_err(failed("make the directory", path))?;
-    fill(temporary.path())?;
-    sync_directory(temporary.path())?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX).permissions(private);
+    let temporary =
+        step("mkdir").and_then(|()| builder.tempdir_in(above)).map_err(failed("make the directory", path))?;
+    let filled = fill(temporary.path()).and_then(|()| Ok(sync_directory(temporary.path())?));
+    if filled.is_err() && is_dead() {
+        let _ = temporary.keep();
+        return filled.map(|()| false);
+    }
+    filled?;
     // rename(2) replaces an empty directory and fails on one that has something in it.
-    match fs::rename(temporary.path(), path) {
+    match step("rename").and_then(|()| fs::rename(temporary.path(), path)) {
         Ok(()) => {
             sync_directory(above)?;
             Ok(true)
@@ -181,7 +264,7 @@ pub fn create_directory_with<E: From<FileError>>(
 /// # Errors
 /// It can't be moved.
 pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
-    fs::rename(from, to).map_err(failed("move", from))?;
+    step("rename").and_then(|()| fs::rename(from, to)).map_err(failed("move", from))?;
     sync_directory(parent(from))?;
     sync_directory(parent(to))
 }
@@ -191,7 +274,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
 /// # Errors
 /// It can't be removed.
 pub fn remove(path: &Path) -> Result<(), FileError> {
-    match fs::remove_file(path) {
+    match step("remove").and_then(|()| fs::remove_file(path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed("remove", path)(error)),
         Ok(()) => sync_directory(parent(path)),
@@ -203,7 +286,9 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// It can't be made.
 pub fn scratch(directory: &Path) -> Result<File, FileError> {
-    tempfile::tempfile_in(directory).map_err(failed("make a temporary file in", directory))
+    step("create")
+        .and_then(|()| tempfile::tempfile_in(directory))
+        .map_err(failed("make a temporary file in", directory))
 }
 
 /// Opens the file that a lock is taken on, made if need be.
@@ -238,7 +323,8 @@ pub fn parent(path: &Path) -> &Path {
 }
 
 fn sync_directory(path: &Path) -> Result<(), FileError> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed("write to disk", path))
+    let synced = step("sync").and_then(|()| File::open(path)).and_then(|directory| directory.sync_all());
+    synced.map_err(failed("write to disk", path))
 }
 
 #[cfg(test)]

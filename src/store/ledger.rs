@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use super::durable::{self, Access, Existing, FileError, failed};
 use super::{
-    BUNDLES, EXPORTS, KEPT_BUNDLES, KEPT_BYTES, LockedStore, QUARANTINE, RECEIPTS, REJECTED, Store, StoreError,
+    BUNDLES, EXPORTS, KEPT_BUNDLES, KEPT_BYTES, LockedStore, QUARANTINE, RECEIPTS, Store, StoreError, StoredRecord,
+    list,
 };
-use super::{file_name, list};
 use crate::digest::Sha256Digest;
 use crate::record::canonical::MAX_INTEGER;
 
@@ -100,6 +100,23 @@ pub struct Settled {
     pub reason: Option<String>,
 }
 
+/// A sign that this store is not the only one of its kind, or not as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Ingest has seen a higher sequence number than this store has given: it was restored from an older copy, or a copy
+    /// of it is in use.
+    Behind {
+        /// The highest number that ingest has seen.
+        seen: u64,
+        /// The highest number of this store.
+        own: u64,
+    },
+    /// Ingest has seen another bundle under this sequence number: two copies of the store are in use.
+    Fork(u64),
+    /// Ingest has not seen the bundle before the one with this number.
+    Gap(u64),
+}
+
 impl Store {
     /// Every export, oldest first. Entries that can't be read are left out; [`LockedStore`] sets them aside.
     ///
@@ -116,6 +133,28 @@ impl Store {
     pub fn acknowledgements(&self) -> Result<Vec<Acknowledgement>, StoreError> {
         let entries = read_all(&self.path().join(RECEIPTS))?;
         Ok(by_receipt(entries.into_iter().filter_map(|(_, entry)| entry).collect()))
+    }
+
+    /// What receipts say that does not fit this store, with its likely cause.
+    ///
+    /// # Errors
+    /// The ledger can't be read.
+    pub fn doubts(&self) -> Result<Vec<Doubt>, StoreError> {
+        let own = self.exports()?.last().map_or(0, |export| export.sequence);
+        let words = self.acknowledgements()?;
+        let of_this = || words.iter().filter(|word| word.store == self.id());
+        let mut doubts = Vec::new();
+        let seen = of_this().map(|word| word.highest_sequence).max().unwrap_or_default();
+        if seen > own {
+            doubts.push(Doubt::Behind { seen, own });
+        }
+        doubts.extend(of_this().filter(|word| word.chain == "fork").map(|word| Doubt::Fork(word.sequence)));
+        // A gap is filled when the bundle arrives that was missing.
+        let arrived: BTreeSet<_> = of_this().map(|word| word.sequence).collect();
+        let gaps = of_this().filter(|word| word.chain == "gap").map(|word| word.sequence);
+        doubts.extend(gaps.filter(|number| !arrived.contains(&(number - 1))).map(Doubt::Gap));
+        doubts.dedup();
+        Ok(doubts)
     }
 
     /// The file of an export's bundle, if it is still kept.
@@ -207,7 +246,7 @@ impl LockedStore {
             match outcomes.get(&(record.id, record.sha256)) {
                 None => {}
                 Some(false) => {
-                    durable::rename(&path, &self.path().join(REJECTED).join(file_name(&record)))?;
+                    durable::rename(&path, &self.rejected_path(&record))?;
                     rejected += 1;
                 }
                 Some(true) => {
@@ -216,16 +255,29 @@ impl LockedStore {
                 }
             }
         }
+        // What was rejected once can have been sent again.
+        for record in self.rejected()? {
+            if outcomes.get(&(record.id, record.sha256)) == Some(&true) {
+                durable::remove(&self.rejected_path(&record))?;
+                accepted += 1;
+            }
+        }
         Ok((accepted, rejected))
     }
 
-    /// Removes bundles of which nothing is pending any more, and of the others all but the newest, within bounds.
-    fn prune_bundles(&self) -> Result<(), StoreError> {
-        let pending: BTreeSet<_> = self.pending()?.into_iter().map(|record| record.id).collect();
+    /// Removes bundles of which nothing is pending any more, and of the others all but the newest, within bounds. What
+    /// was rejected is pending in a bundle that has no receipt.
+    pub(super) fn prune_bundles(&self) -> Result<(), StoreError> {
+        let ids = |records: Vec<StoredRecord>| records.into_iter().map(|record| record.id).collect::<BTreeSet<_>>();
+        let (pending, rejected) = (ids(self.pending()?), ids(self.rejected()?));
+        let answered: BTreeSet<_> = self.acknowledgements()?.into_iter().map(|word| word.manifest_sha256).collect();
         let (mut count, mut bytes) = (0, 0_u64);
         for export in self.exports()?.iter().rev() {
             let Some(path) = self.bundle(export.sequence) else { continue };
-            if export.records.iter().any(|record| pending.contains(&record.id)) {
+            let waits = |id: &Uuid| {
+                pending.contains(id) || rejected.contains(id) && !answered.contains(&export.manifest_sha256)
+            };
+            if export.records.iter().any(|record| waits(&record.id)) {
                 (count, bytes) = (count + 1, bytes.saturating_add(export.size));
                 if count == 1 || count <= KEPT_BUNDLES && bytes <= KEPT_BYTES {
                     continue;
@@ -234,6 +286,13 @@ impl LockedStore {
             durable::remove(&path)?;
         }
         Ok(())
+    }
+
+    /// The kept bundles that hold one of these records.
+    pub(super) fn bundles_with(&self, records: &BTreeSet<Uuid>) -> Result<Vec<PathBuf>, StoreError> {
+        let holds = |export: &Export| export.records.iter().any(|record| records.contains(&record.id));
+        let exports = self.exports()?;
+        Ok(exports.iter().filter(|export| holds(export)).filter_map(|export| self.bundle(export.sequence)).collect())
     }
 
     /// Finishes acknowledgements, undoes exports that were not committed, and sets aside what is no ledger entry.

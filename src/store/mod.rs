@@ -15,7 +15,12 @@
 //! ```
 
 pub mod durable;
+#[cfg(test)]
+mod faults;
 mod ledger;
+#[cfg(test)]
+mod model;
+mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -34,7 +39,8 @@ use crate::pseudonym::Pseudonym;
 use crate::record::envelope::{Envelope, Kind, RecordTime, Version};
 use durable::{Access, Existing, FileError, failed};
 
-pub use ledger::{Acknowledgement, Export, ExportedRecord, Settled};
+pub use ledger::{Acknowledgement, Doubt, Export, ExportedRecord, Settled};
+pub use removal::{Discarded, Retention};
 
 const FORMAT: &str = "kubermatic-telemetry-store/1";
 const RECORDS: &str = "records";
@@ -43,6 +49,8 @@ const EXPORTS: &str = "exports";
 const BUNDLES: &str = "bundles";
 const RECEIPTS: &str = "receipts";
 const QUARANTINE: &str = "quarantine";
+/// What the file is called that says why another one is in the quarantine.
+const REASON: &str = ".reason";
 /// How many bundles without a receipt are kept.
 const KEPT_BUNDLES: usize = 12;
 /// How many bytes of them are kept, the newest in any case.
@@ -130,6 +138,12 @@ struct Description {
     /// Records removed by a person, by kind.
     #[serde(default)]
     discarded: BTreeMap<String, u64>,
+    /// Records that are counted as dropped and may not be gone yet, because the process died meanwhile.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    dropping: BTreeSet<Uuid>,
+    /// The same of discarded ones; the bundles that hold them go as well.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    discarding: BTreeSet<Uuid>,
 }
 
 /// A record in the store, as its file name tells it.
@@ -208,6 +222,8 @@ impl Store {
             installation: BTreeSet::new(),
             dropped: BTreeMap::new(),
             discarded: BTreeMap::new(),
+            dropping: BTreeSet::new(),
+            discarding: BTreeSet::new(),
         };
         durable::create_directory_with(path, |place| {
             for name in [RECORDS, REJECTED, EXPORTS, BUNDLES, RECEIPTS, QUARANTINE] {
@@ -229,7 +245,7 @@ impl Store {
         // What another process wrote in the meantime counts.
         let path = self.path;
         let store = Self::open(&path, client)?.ok_or(StoreError::Foreign { path })?;
-        let locked = LockedStore { store, _lock: file };
+        let mut locked = LockedStore { store, _lock: file };
         locked.recover()?;
         Ok(locked)
     }
@@ -306,13 +322,19 @@ impl Store {
         self.records_in(REJECTED)
     }
 
-    /// The files that are not what their place says.
+    /// The files that are not what their place says, with the reason that they were set aside for.
     ///
     /// # Errors
     /// The directory can't be read.
-    pub fn quarantined(&self) -> Result<Vec<String>, StoreError> {
-        let names = list(&self.path.join(QUARANTINE))?;
-        Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
+    pub fn quarantined(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let directory = self.path.join(QUARANTINE);
+        let names = list(&directory)?.into_iter().map(|name| name.to_string_lossy().into_owned());
+        let files = names.filter(|name| !name.ends_with(REASON) && !name.starts_with(durable::TEMPORARY_PREFIX));
+        let with_reason = files.map(|name| {
+            let reason = fs::read_to_string(directory.join(format!("{name}{REASON}"))).unwrap_or_default();
+            (name, reason.trim().to_owned())
+        });
+        Ok(with_reason.collect())
     }
 
     fn records_in(&self, place: &str) -> Result<Vec<StoredRecord>, StoreError> {
@@ -337,12 +359,21 @@ impl Store {
         self.path.join(RECORDS).join(file_name(record))
     }
 
-    /// Reads a pending record's canonical bytes and checks their digest.
+    fn rejected_path(&self, record: &StoredRecord) -> PathBuf {
+        self.path.join(REJECTED).join(file_name(record))
+    }
+
+    /// Where a record lies: among the pending ones or the rejected ones.
+    fn place_of(&self, record: &StoredRecord) -> &'static str {
+        if self.rejected_path(record).exists() && !self.record_path(record).exists() { REJECTED } else { RECORDS }
+    }
+
+    /// Reads the canonical bytes of a pending or rejected record and checks their digest.
     ///
     /// # Errors
     /// It can't be read, or is damaged.
     pub fn load(&self, record: &StoredRecord) -> Result<Vec<u8>, StoreError> {
-        let path = self.record_path(record);
+        let path = self.path.join(self.place_of(record)).join(file_name(record));
         let bytes = fs::read(&path).map_err(failed("read", &path))?;
         if Sha256Digest::of(&bytes) == record.sha256 { Ok(bytes) } else { Err(StoreError::Damaged { id: record.id }) }
     }
@@ -359,11 +390,34 @@ impl LockedStore {
         bytes: &[u8],
         environment: &dyn Environment,
     ) -> Result<StoredRecord, StoreError> {
-        let id = environment.uuid_v7().map_err(StoreError::System)?;
+        let id = self.next_id(environment)?;
         let record = StoredRecord { id, envelope, sha256: Sha256Digest::of(bytes), size: bytes.len() as u64 };
         let path = self.record_path(&record);
         durable::write(&path, bytes, Access::Private, Existing::Refuse)?;
         Ok(record)
+    }
+
+    /// A new id after every one that is here, also if the clock was set back: ids are the order of retention.
+    fn next_id(&self, environment: &dyn Environment) -> Result<Uuid, StoreError> {
+        let id = environment.uuid_v7().map_err(StoreError::System)?;
+        let mut newest = None;
+        for place in [RECORDS, REJECTED] {
+            let names = list(&self.path.join(place))?;
+            newest = newest.max(names.iter().filter_map(|name| Some(parse_name(name.to_str()?)?.id)).max());
+        }
+        Ok(newest.filter(|newest| *newest >= id).map_or(id, |newest| after(newest, id)))
+    }
+
+    /// Ties the store to another installation than before, because a person says so.
+    ///
+    /// # Errors
+    /// The installation is not told, or can't be written down.
+    pub fn rebind(&mut self, installation: &[Pseudonym]) -> Result<(), StoreError> {
+        if installation.is_empty() {
+            return Err(StoreError::UnknownInstallation { path: self.path.clone() });
+        }
+        self.store.description.installation = installation.iter().map(ToString::to_string).collect();
+        describe(&self.store.path, &self.store.description)
     }
 
     /// Ties the store to an installation, or checks that it is tied to this one.
@@ -385,7 +439,7 @@ impl LockedStore {
     /// # Errors
     /// It can't be moved.
     pub fn quarantine(&self, record: &StoredRecord, reason: &str) -> Result<(), StoreError> {
-        self.set_aside(RECORDS, file_name(record).as_ref(), reason)
+        self.set_aside(self.place_of(record), file_name(record).as_ref(), reason)
     }
 
     fn set_aside(&self, place: &str, name: &OsStr, reason: &str) -> Result<(), StoreError> {
@@ -398,11 +452,16 @@ impl LockedStore {
             numbered.push(format!(".{copies}"));
             aside = self.path.join(QUARANTINE).join(numbered);
         }
+        // First why, then what: a reason without its file says nothing, a file without its reason worries.
+        let mut explained = aside.clone().into_os_string();
+        explained.push(REASON);
+        let text = format!("from {place}/: {reason}\n");
+        durable::write(explained.as_ref(), text.as_bytes(), Access::Private, Existing::Replace)?;
         Ok(durable::rename(&self.path.join(place).join(name), &aside)?)
     }
 
     /// Finishes or undoes what a process that died had begun.
-    fn recover(&self) -> Result<(), StoreError> {
+    fn recover(&mut self) -> Result<(), StoreError> {
         for place in [".", RECORDS, REJECTED, EXPORTS, BUNDLES, RECEIPTS, QUARANTINE] {
             let directory = self.path.join(place);
             for name in list(&directory)?.iter().filter(|name| durable::is_temporary(name)) {
@@ -410,12 +469,15 @@ impl LockedStore {
                 durable::remove(&directory.join(name))?;
             }
         }
-        for name in list(&self.path.join(RECORDS))? {
-            let named = name.to_str().and_then(parse_name).is_some();
-            if !named || !self.path.join(RECORDS).join(&name).is_file() {
-                self.set_aside(RECORDS, &name, "its name is not that of a record")?;
+        for place in [RECORDS, REJECTED] {
+            for name in list(&self.path.join(place))? {
+                let named = name.to_str().and_then(parse_name).is_some();
+                if !named || !self.path.join(place).join(&name).is_file() {
+                    self.set_aside(place, &name, "its name is not that of a record")?;
+                }
             }
         }
+        self.finish_removal()?;
         self.recover_ledger()
     }
 }
@@ -440,6 +502,14 @@ pub fn lock_directory(path: &Path) -> Result<File, StoreError> {
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+/// An id of version 7 in the millisecond after another one's (RFC 9562, section 6.2), with the random bits of a third.
+fn after(newest: Uuid, random: Uuid) -> Uuid {
+    let millis = (newest.as_u128() >> 80) as u64;
+    let mut bits = [0; 10];
+    bits.copy_from_slice(&random.as_bytes()[6..]);
+    uuid::Builder::from_unix_timestamp_millis(millis.saturating_add(1), &bits).into_uuid()
 }
 
 fn describe(directory: &Path, description: &Description) -> Result<(), StoreError> {
@@ -516,7 +586,8 @@ mod tests {
         let pending = store.pending().unwrap();
         let bodies: Vec<_> = pending.iter().map(|record| store.load(record).unwrap()).collect();
         assert_eq!(bodies, [b"one", b"two"]);
-        assert_eq!(store.quarantined().unwrap(), ["stray.json"]);
+        let reason = "from records/: its name is not that of a record";
+        assert_eq!(store.quarantined().unwrap(), [("stray.json".to_owned(), reason.to_owned())]);
         assert_eq!(list(&path.join(RECORDS)).unwrap().len(), 2);
         fs::write(path.join(RECORDS).join(file_name(&pending[0])), "changed").unwrap();
         assert!(matches!(store.load(&pending[0]), Err(StoreError::Damaged { .. })));
