@@ -73,7 +73,7 @@ fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// Begins to listen to signals, once for the whole program: from then on they no longer end it by themselves.
-fn listen() -> Result<watch::Receiver<Asked>, Failure> {
+pub fn listen() -> Result<watch::Receiver<Asked>, Failure> {
     if let Some(asked) = ASKED.get() {
         return Ok(asked.clone());
     }

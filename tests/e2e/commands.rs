@@ -50,7 +50,8 @@ fn what_the_page_says_to_type_makes_kubeconfigs_that_are_enough_and_goes_away_ag
     });
     for name in NAMES {
         let named = named.replace("NAME=europe", &format!("NAME={name}"));
-        for command in [named.as_str(), command("telemetry-token"), command("set-cluster"), command("can-i")] {
+        for command in [named.as_str(), command("telemetry-token"), command("cat > $NAME.kubeconfig"), command("can-i")]
+        {
             writeln!(script, "{command}").unwrap();
         }
     }
@@ -67,7 +68,7 @@ fn what_the_page_says_to_type_makes_kubeconfigs_that_are_enough_and_goes_away_ag
     assert!(found.count("kubermatic", "machineDeployments") > 0);
 
     // The other kind of token, for the seed.
-    let expiring = [named, command("create token"), command("set-cluster")].join("\n");
+    let expiring = [named, command("create token"), command("cat > $NAME.kubeconfig")].join("\n");
     run(&agent, &expiring);
     let again = looked(preview);
     assert_eq!(again.lines, found.lines);

@@ -77,29 +77,36 @@ pub(super) fn in_cluster() -> Result<Config, KubeconfigError> {
 
 /// A kubeconfig file that a person gave, in which everything is allowed that kubectl allows.
 pub(super) fn from_file(path: &Path, context: Option<&str>) -> Result<Config, KubeconfigError> {
+    assemble(&read(path)?, context)
+}
+
+/// Several files, as the variable `KUBECONFIG` lists them. An error tells which of them is to blame.
+pub(super) fn from_files<'p>(
+    paths: &'p [PathBuf],
+    context: Option<&str>,
+) -> Result<Config, (&'p Path, KubeconfigError)> {
+    let first = paths.first().map_or(Path::new(""), PathBuf::as_path);
+    // kubectl passes over files that are not there, unless all are.
+    let mut present = paths.iter().filter(|path| path.exists()).peekable();
+    if present.peek().is_none() {
+        return Err((first, KubeconfigError::Missing));
+    }
+    let mut merged = Kubeconfig::default();
+    for path in present {
+        let next = read(path).map_err(|error| (path.as_path(), error))?;
+        merged = merged.merge(next).map_err(|_| (path.as_path(), KubeconfigError::Syntax))?;
+    }
+    assemble(&merged, context).map_err(|error| (first, error))
+}
+
+fn read(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
     if !path.exists() {
         return Err(KubeconfigError::Missing);
     }
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| match error {
+    Kubeconfig::read_from(path).map_err(|error| match error {
         kube::config::KubeconfigError::ReadConfig(..) => KubeconfigError::Unreadable,
         _ => KubeconfigError::Syntax,
-    })?;
-    assemble(&kubeconfig, context)
-}
-
-/// Several files, as the variable `KUBECONFIG` lists them.
-pub(super) fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<Config, KubeconfigError> {
-    let mut merged = Kubeconfig::default();
-    // kubectl passes over files that are not there, unless all are.
-    let present: Vec<_> = paths.iter().filter(|path| path.exists()).collect();
-    if present.is_empty() {
-        return Err(KubeconfigError::Missing);
-    }
-    for path in present {
-        let next = Kubeconfig::read_from(path).map_err(|_| KubeconfigError::Syntax)?;
-        merged = merged.merge(next).map_err(|_| KubeconfigError::Syntax)?;
-    }
-    assemble(&merged, context)
+    })
 }
 
 /// A kubeconfig out of a Secret: whoever wrote it must not make this program run another one, read files of this

@@ -13,7 +13,7 @@ mod secrets;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -179,13 +179,8 @@ impl Installation {
         let (config, inside) = match &options.master {
             Master::InCluster => (connect::in_cluster().map_err(|_| LiveError::NoCluster)?, true),
             Master::Kubeconfig { files, context } => {
-                let named = |source| LiveError::Kubeconfig { file: files.first().cloned().unwrap_or_default(), source };
-                let context = context.as_deref();
-                let config = match &files[..] {
-                    [file] => connect::from_file(file, context),
-                    files => connect::from_files(files, context),
-                };
-                (config.map_err(named)?, false)
+                let named = |(file, source): (&Path, _)| LiveError::Kubeconfig { file: file.to_owned(), source };
+                (connect::from_files(files, context.as_deref()).map_err(named)?, false)
             }
         };
         let kubeconfigs = options.kubeconfigs.iter().map(|(name, file)| {

@@ -1,4 +1,4 @@
-//! What kube-apiserver answers, byte shapes included; read in the sources of Kubernetes 1.36.
+//! What kube-apiserver answers, byte shapes included; compared with one of Kubernetes 1.36.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,8 @@ use super::paging::{Cluster, NoPage, Page, Wanted, inconsistent};
 pub fn answer(cluster: &mut Cluster, request: &Request, user: Option<&str>, access: &Access) -> Answer {
     let Some(user) = user else { return error(401, request, None) };
     if request.method != "GET" {
-        return status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+        let message = "the server does not allow this method on the requested resource";
+        return status_with(405, "MethodNotAllowed", message, "{}", "{}");
     }
     if request.path == "/version" {
         return version(cluster.objects().version.as_deref().unwrap_or("v1.33.4"));
@@ -267,12 +268,12 @@ fn list(cluster: &mut Cluster, resource: &'static Resource, asked: &Attributes, 
         return Answer::text(501, &format!("the fake API server does not know {unknown}\n"));
     }
     let Ok(limit) = request.asks("limit").unwrap_or("0").parse() else {
-        return status(400, "BadRequest", "invalid limit");
+        return status(400, "BadRequest", "strconv.ParseInt: invalid syntax");
     };
     let Some(form) = form(resource, request.header("accept")) else {
-        let message = "only the following media types are accepted: application/json, application/yaml, \
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
                        application/vnd.kubernetes.protobuf";
-        return status(406, "NotAcceptable", message);
+        return status_with(406, "NotAcceptable", message, "{}", "{}");
     };
     let asked_for = |name: &str| request.asks(name).filter(|value| !value.is_empty()).map(str::to_owned);
     let wanted = Wanted { limit, token: asked_for("continue"), resource_version: asked_for("resourceVersion") };

@@ -21,6 +21,8 @@ pub enum Effect {
     Error(u16, Option<u64>),
     /// Another body, with its status and type.
     Body(u16, &'static str, String),
+    /// A redirect to another address.
+    Redirect(String),
     /// A list whose `items` is this text.
     Items(String),
     /// The connection breaks off after so many bytes of the body.

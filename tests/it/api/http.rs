@@ -99,6 +99,7 @@ impl Answer {
     fn head(&self, framing: &[(&str, &str)]) -> Vec<u8> {
         let reason = match self.status {
             200 => "OK",
+            307 => "Temporary Redirect",
             400 => "Bad Request",
             401 => "Unauthorized",
             403 => "Forbidden",

@@ -73,10 +73,10 @@ impl Cluster {
     pub fn page(&mut self, resource: &Resource, asked: &Attributes, wanted: &Wanted) -> Result<Page, NoPage> {
         let (revision, start) = match &wanted.token {
             None => (LATEST, String::new()),
-            Some(_) if wanted.resource_version.is_some() => {
+            Some(_) if wanted.resource_version.as_deref().is_some_and(|version| version != "0") => {
                 return Err(NoPage::Bad("specifying resource version is not allowed when using continue"));
             }
-            Some(token) => parse(token).ok_or(NoPage::Bad("continue key is not valid"))?,
+            Some(token) => parse(token).ok_or(NoPage::Bad("invalid continue token: continue key is not valid"))?,
         };
         let whole = if revision == LATEST {
             self.objects.list(resource)

@@ -269,6 +269,9 @@ impl Shared {
             Some(Effect::Body(status, content_type, body)) => {
                 http::write(out, Answer::new(status, content_type, body), takes_gzip)?;
             }
+            Some(Effect::Redirect(url)) => {
+                http::write(out, Answer::text(307, "").header("Location", &url), takes_gzip)?;
+            }
             Some(Effect::Items(items)) => {
                 http::write(out, answers::list_with_items(&request.path, &items), takes_gzip)?;
             }

@@ -109,7 +109,9 @@ fn a_list_from_the_cache_knows_no_pages() {
     let all = client.json(&format!("{USERS}?limit=1&resourceVersion=0"));
     assert_eq!((names(&all), token(&all)), (vec!["a", "b", "c"], ""));
     let first = client.json(&format!("{USERS}?limit=1"));
-    let both = client.get(&format!("{USERS}?limit=1&resourceVersion=0&continue={}", token(&first)), &[]);
+    let rest = client.json(&format!("{USERS}?limit=1&resourceVersion=0&continue={}", token(&first)));
+    assert_eq!((names(&rest), token(&rest)), (vec!["b", "c"], ""));
+    let both = client.get(&format!("{USERS}?limit=1&resourceVersion=5&continue={}", token(&first)), &[]);
     assert_eq!((both.status, &both.json()["reason"]), (400, &json!("BadRequest")));
     assert_eq!(client.get(&format!("{USERS}?continue=words"), &[]).status, 400);
     assert_eq!(client.get(&format!("{USERS}?watch=true"), &[]).status, 501);

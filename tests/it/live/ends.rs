@@ -1,58 +1,11 @@
-//! What a run leaves behind, however it ends, and what it never tells.
+//! What a run leaves behind, and what keeps it from beginning.
 
-use std::process::{Child, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use serde_json::json;
 
-use md5::{Digest as _, Md5};
-use serde_json::{Value, json};
-
-use super::{Live, complete, counts, problems};
-use crate::api::{Access, ApiServer, Effect, Fault, Kubeconfig, Objects, Plan, Proxy, Rule};
-use crate::canaries::{Planter, Scanner, unpacked, write_installation};
-use crate::leak::nothing;
-use crate::site::{Records, Site};
-use crate::support::{Desk, Printed, root, tool};
-
-/// How long a test waits for a program that must end, before it fails.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Waits for a program that was asked to end.
-fn ended(child: Child) -> Printed {
-    let (sender, receiver) = mpsc::channel();
-    let id = child.id().to_string();
-    thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
-        signal("KILL", &id);
-        panic!("the program did not end");
-    };
-    Printed::of(output.unwrap())
-}
-
-fn signal(name: &str, id: &str) {
-    tool(&root(), "bash", &["-c", &format!("kill -{name} {id}")]);
-}
-
-#[test]
-fn a_signal_ends_a_run_that_hangs_and_nothing_is_stored() {
-    for name in ["TERM", "INT"] {
-        let live = Live::complete();
-        live.fleet.seed("europe").fault(Fault::everywhere(Effect::Silence).times(1));
-        let mut command = live.site.desk.command();
-        command.args(["collect", "--kubeconfig", "kubeconfig"]).stdin(Stdio::null());
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        live.fleet.seed("europe").wait_for("/version");
-        signal(name, &child.id().to_string());
-        let printed = ended(child).code(1);
-        assert!(printed.stderr.contains(&format!("SIG{name}")), "{}", printed.stderr);
-        let stored = live.site.desk.tree("state/store");
-        assert!(!stored.iter().any(|file| file.contains("records/") || file.contains("tmp")), "{stored:?}");
-        live.run("collect").ok();
-        let records = Records::of(live.site.desk.line("preview")).complete();
-        counts(&records, &[("clusters", 2)]);
-    }
-}
+use super::{Live, complete};
+use crate::api::{ApiServer, Kubeconfig, Objects, Plan};
+use crate::site::Records;
+use crate::support::{Desk, Printed};
 
 #[test]
 fn records_of_a_live_installation_go_the_whole_way() {
@@ -121,7 +74,7 @@ fn a_kubeconfig_that_leads_nowhere_is_an_error_with_a_hint() {
 #[test]
 fn a_master_that_can_not_be_asked_is_an_error_and_nothing_is_stored() {
     let other = ApiServer::start(Objects::new());
-    let authority = crate::api::Kubeconfig::of(&other).cluster["certificate-authority-data"].clone();
+    let authority = Kubeconfig::of(&other).cluster["certificate-authority-data"].clone();
     let live = Live::complete();
     let (desk, master) = (&live.site.desk, &live.fleet.master);
     desk.file("token.kubeconfig", master.kubeconfig_with(|it| it.user = json!({"token": "wrong"})));
@@ -175,148 +128,44 @@ fn records_of_another_installation_are_refused() {
     assert_eq!(live.site.desk.line("preview").ok().stdout.lines().count(), 2);
 }
 
-/// The installation of canaries, served live: seeds are reached at names that are canaries themselves.
-struct Canaries {
-    live: Live,
-    planter: Planter,
-    printed: Vec<(String, Printed)>,
-    _proxies: Vec<Proxy>,
-}
-
-impl Canaries {
-    fn new() -> Self {
-        let site = Site { desk: Desk::new() };
-        let mut planter = Planter::default();
-        write_installation(&mut planter, &root().join("testdata/canaries"), &site.desk.path("m"));
-        let seeds = ["first", "second"].map(|key| planter.named(key));
-        let hosts = seeds.each_ref().map(|seed| planter.named(&format!("host of {seed}")) + ".example.invalid");
-        let tokens: Vec<_> = (0..100).map(|number| planter.named(&format!("token {number}"))).collect();
-        let live = Live::planned(site, |plan| {
-            plan.names = hosts.to_vec();
-            let mut tokens = tokens.into_iter();
-            plan.tokens = Some(Box::new(move || tokens.next().unwrap()));
-        });
-        let mut proxies = Vec::new();
-        for (seed, host) in seeds.iter().zip(&hosts) {
-            let proxy = Proxy::to(live.fleet.seed(seed).address());
-            let name = planter.named(&format!("context of {seed}"));
-            live.fleet.change_kubeconfig(seed, |it| {
-                it.name.clone_from(&name);
-                it.current = Some(name);
-                it.cluster["server"] = json!(format!("https://{host}:6443"));
-                it.cluster["proxy-url"] = json!(proxy.url());
-            });
-            proxies.push(proxy);
-        }
-        Self { live, planter, printed: Vec::new(), _proxies: proxies }
-    }
-
-    fn run(&mut self, line: &str) -> &Printed {
-        let printed = self.live.run(&format!("{line} -vvv"));
-        self.printed.push((line.to_owned(), printed));
-        &self.printed.last().unwrap().1
-    }
-
-    /// Insists on finding nothing in anything that was printed or written.
-    fn nothing_told(&mut self) {
-        let mut scanner = Scanner::new(&self.planter);
-        let node = ["node", "machine", "system"].map(|key| self.planter.named(key)).concat();
-        scanner.add_digest("the reference client's node id", &Md5::digest(node));
-        for (line, printed) in &self.printed {
-            nothing(&scanner, &format!("stdout of {line}"), printed.stdout.as_bytes());
-            nothing(&scanner, &format!("stderr of {line}"), printed.stderr.as_bytes());
-        }
-        let desk = &self.live.site.desk;
-        let own = |name: &String| !name.starts_with("m/") && name != "kubeconfig";
-        for name in desk.tree("").into_iter().filter(own) {
-            nothing(&scanner, &name, name.as_bytes());
-            for layer in unpacked(&std::fs::read(desk.path(&name)).unwrap()) {
-                nothing(&scanner, &name, &layer);
-            }
-        }
-    }
+/// Runs a line of the command line with a value of `$KUBECONFIG`.
+fn run_with(live: &Live, value: &str, typed: &str) -> Printed {
+    let mut command = live.site.desk.command();
+    Printed::of(command.args(typed.split(' ')).env("KUBECONFIG", value).output().unwrap())
 }
 
 #[test]
-fn no_canary_of_a_live_installation_is_told_or_stored() {
-    let mut canaries = Canaries::new();
-    canaries.run("preview --user-clusters");
-    canaries.run("collect --user-clusters");
-    canaries.run("export -o bundle.tar --user-clusters");
-    for (line, printed) in &canaries.printed {
-        assert_eq!(printed.code, 0, "{line}: {}", printed.stderr);
-    }
-    let records = Records::of(canaries.live.site.desk.line("preview"));
-    let none = |rows: &Value| rows.as_array().unwrap().is_empty();
-    for rows in ["seeds", "clusters", "users", "projects", "sshKeys", "machineDeployments"] {
-        assert!(!none(&records.kubermatic[rows]), "{rows}: {:?}", problems(&records.kubermatic));
-    }
-    assert!(!none(&records.kubernetes["nodes"]));
-    canaries.nothing_told();
+fn the_variable_kubeconfig_leads_to_the_master_of_a_collection() {
+    let live = Live::complete();
+    let (desk, master) = (&live.site.desk, &live.fleet.master);
+    // As for kubectl, files are merged, and those that are not there are passed over.
+    let cluster = master.kubeconfig_with(|it| it.current = None);
+    let (cluster, _) = cluster.split_once("users:").unwrap();
+    desk.file("first", cluster);
+    desk.file("second", master.kubeconfig_with(|it| it.cluster = json!({"server": "https://elsewhere.invalid"})));
+    run_with(&live, "missing:first:second", "collect").ok();
+    Records::of(desk.line("preview")).complete();
+    run_with(&live, "missing", "collect").code(1).says("missing");
+    // What shows and what packs does not go looking for clusters.
+    let before = master.requests().len();
+    run_with(&live, "first:second", "preview").ok();
+    run_with(&live, "first:second", "export -o bundle.tar").ok();
+    assert_eq!(master.requests().len(), before);
 }
 
 #[test]
-fn no_canary_is_told_when_everything_fails() {
-    let mut canaries = Canaries::new();
-    let seeds = ["first", "second"].map(|key| canaries.planter.named(key));
-    let echo = canaries.planter.named("echo");
-    let fleet = &canaries.live.fleet;
-    let [clusters, users, projects] =
-        ["clusters", "users", "projects"].map(|plural| format!("/apis/kubermatic.k8c.io/v1/{plural}"));
-    // Servers that say more than they should, and lists that can't be read.
-    let body = |status, text: String| Effect::Body(status, "application/json", text);
-    let said = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": echo, "reason": echo});
-    fleet.master.fault(Fault::at(&users, body(403, said.to_string())));
-    fleet.master.fault(Fault::at(&projects, body(200, format!("{{\"items\": [{{\"{echo}\": {echo}}}]}}"))));
-    fleet.seed(&seeds[0]).fault(Fault::at("/version", body(500, said.to_string())));
-    fleet.seed(&seeds[1]).fault(Fault::at(&clusters, Effect::Items(format!("{{\"{echo}\": \"{echo}\"}}"))));
-    fleet.seed(&seeds[1]).fault(Fault::at("/api/v1/nodes", body(302, echo.clone())));
-    canaries.run("collect --user-clusters");
-    let refusing = Proxy::refusing();
-    let fleet = &canaries.live.fleet;
-    fleet.servers().for_each(ApiServer::mend);
-    let first = |change: &dyn Fn(&mut Kubeconfig)| fleet.seed(&seeds[0]).kubeconfig_with(|it| change(it));
-    let broken = [
-        format!("{{\"{echo}\": [\"{echo}\""),
-        first(&|it| it.user = json!({"exec": {"command": echo, "apiVersion": echo}})),
-        first(&|it| it.user = json!({"client-certificate-data": echo, "client-key-data": echo})),
-        first(&|it| it.user = json!({"token": format!("{echo}\n{echo}")})),
-        first(&|it| it.cluster["server"] = json!(format!("{echo} {echo}"))),
-        first(&|it| it.cluster["proxy-url"] = json!(format!("http://{echo}:{echo}@127.0.0.1:1"))),
-        first(&|it| it.cluster["tls-server-name"] = json!(format!("{echo}.example.invalid"))),
-        first(&|it| {
-            it.cluster["server"] = json!(format!("https://{echo}.example.invalid"));
-            it.cluster["proxy-url"] = json!(refusing.url());
-        }),
-    ];
-    for text in broken {
-        canaries.live.fleet.put_kubeconfig(&seeds[0], &text);
-        canaries.run("preview");
-    }
-    canaries.live.fleet.seed(&seeds[1]).stop();
-    canaries.run("collect kubernetes");
-    for (line, printed) in &canaries.printed {
-        assert_eq!(printed.code, 0, "{line}: {}", printed.stderr);
-        assert!(printed.stderr.contains("warning: "), "{line}: {}", printed.stderr);
-    }
-    canaries.nothing_told();
+fn of_several_kubeconfigs_the_broken_one_is_named() {
+    let live = Live::complete();
+    live.site.desk.file("broken", "[words");
+    let printed = run_with(&live, "kubeconfig:broken", "collect").code(1);
+    assert!(printed.stderr.contains("broken"), "{}", printed.stderr);
 }
 
 #[test]
-fn the_scanner_finds_a_canary_that_a_live_installation_lets_through() {
-    // The locations are in the records; a scanner that does not find them finds nothing at all.
-    let mut canaries = Canaries::new();
-    canaries.run("preview");
-    let locations = Scanner::of_locations(&canaries.planter);
-    assert!(!locations.find(canaries.printed[0].1.stdout.as_bytes()).is_empty());
-}
-
-#[test]
-fn a_seed_that_may_not_be_asked_is_told_without_its_name() {
-    let live = Live::planned_complete(|plan| plan.access = Access::but(Rule::new("get", "secrets")));
-    let printed = live.run("collect -vvv").ok();
-    for name in ["asia", "europe", "somebody"] {
-        assert!(!printed.stderr.contains(name), "{name}: {}", printed.stderr);
-    }
-    assert!(printed.stderr.contains(live.site.id("seed asia").as_str().unwrap()));
+fn a_token_that_fits_into_no_header_is_an_error() {
+    let live = Live::complete();
+    let text = live.fleet.master.kubeconfig_with(|it| it.user = json!({"token": "two\nlines"}));
+    live.site.desk.file("kubeconfig", text);
+    let printed = live.run("collect").code(1);
+    assert!(printed.stderr.starts_with("error: ") && !printed.stderr.contains("lines"), "{}", printed.stderr);
 }

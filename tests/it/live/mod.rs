@@ -1,11 +1,13 @@
 //! The live source: the whole program against fake API servers.
 //!
 //! `whole` is what comes of a sound installation, `lists` what becomes of a list that fails, `seeds` the ways to seeds
-//! and user clusters, and `ends` what a run leaves behind.
+//! and user clusters, `ends` what a run leaves behind, `stays` how it is stopped, and `told` what it never tells.
 
 mod ends;
 mod lists;
 mod seeds;
+mod stays;
+mod told;
 mod whole;
 
 use serde_json::{Value, json};

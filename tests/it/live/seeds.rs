@@ -133,6 +133,61 @@ fn what_is_no_kubeconfig_is_invalid() {
 }
 
 #[test]
+fn a_kubeconfig_that_a_client_chokes_on_costs_only_its_seed() {
+    let live = Live::complete();
+    let users = [
+        json!({"token": "two\nlines"}),
+        json!({"token": "tok\u{1}en"}),
+        json!({"token": "t\u{f6}k\u{e9}n"}),
+        json!({"username": "a:b\nc", "password": "\u{1}\n"}),
+        json!({"client-certificate-data": "words", "client-key-data": "words"}),
+        json!({"client-certificate-data": "d29yZHM=", "client-key-data": "d29yZHM="}),
+        json!({"client-certificate-data": "", "client-key-data": ""}),
+        json!({}),
+        Value::Null,
+    ];
+    let clusters = [
+        ("server", json!("https://127.0.0.1:0")),
+        ("server", json!("https://127.0.0.1:99999")),
+        ("server", json!("https://[::1")),
+        ("server", json!("https://name with spaces.invalid")),
+        ("server", json!("https://user:password@")),
+        ("server", json!("unix:///run/x.sock")),
+        ("server", json!("http://127.0.0.1:1")),
+        ("tls-server-name", json!("not a name")),
+        ("tls-server-name", json!("..")),
+        ("proxy-url", json!("http://")),
+        ("proxy-url", json!("http://127.0.0.1:99999")),
+        ("proxy-url", json!("socks5://a\nb:c@127.0.0.1:1")),
+        (
+            "certificate-authority-data",
+            json!("LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCndvcmRzCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"),
+        ),
+    ];
+    let changes = users.map(|user| (user, None)).into_iter();
+    let changes = changes.chain(clusters.map(|(member, value)| (json!({"token": "t"}), Some((member, value)))));
+    let (europe, mut failed) = (live.site.id("seed europe"), Vec::new());
+    for (user, change) in changes {
+        live.fleet.change_kubeconfig("europe", |it| {
+            it.user.clone_from(&user);
+            if let Some((member, value)) = &change {
+                it.cluster[*member].clone_from(value);
+            }
+        });
+        let printed = live.run("preview");
+        if printed.code != 0 {
+            failed.push(format!("{user} {change:?}: {}", printed.stderr));
+            continue;
+        }
+        let records = Records::of(printed);
+        let of_europe = |record| problems(record).iter().filter(|it| it.2 == europe).count();
+        assert_eq!((of_europe(&records.kubermatic), of_europe(&records.kubernetes)), (1, 1), "{user} {change:?}");
+        counts(&records, &[("seeds", 2), ("clusters", 1), ("users", 1), ("nodes", 2)]);
+    }
+    assert!(failed.is_empty(), "{} of them ended everything: {failed:#?}", failed.len());
+}
+
+#[test]
 fn a_kubeconfig_from_a_secret_runs_no_program_and_reads_no_file() {
     let live = Live::complete();
     let desk = &live.site.desk;
@@ -238,6 +293,11 @@ fn the_operators_own_kubeconfig_may_do_what_kubectl_lets_it() {
         assert_eq!(records.complete().timeless(), wanted, "{user}");
     }
     assert!(trace.exists());
+    let text =
+        master.kubeconfig_with(|it| it.cluster = json!({"server": master.url(), "insecure-skip-tls-verify": true}));
+    desk.file("keys/kubeconfig", text);
+    let records = Records::of(desk.line("preview --kubeconfig keys/kubeconfig"));
+    assert_eq!(records.complete().timeless(), wanted);
     let text = master.kubeconfig_with(|it| {
         it.cluster["tls-server-name"] = json!("kubernetes.default.svc.cluster.local");
         it.current = None;
@@ -321,6 +381,16 @@ fn the_proxy_of_a_kubeconfig_is_used() {
     assert!(!to_europe.targets().is_empty());
     let seen = live.fleet.master.requests();
     assert!(seen.iter().all(|it| it.server_name.as_deref() == Some("kubernetes.default.svc.cluster.local")));
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    // Where it leads to would get the token.
+    let live = Live::complete();
+    let other = ApiServer::start(Objects::new());
+    live.fleet.seed("europe").fault(Fault::everywhere(Effect::Redirect(format!("{}/version", other.url()))));
+    lacks_europe(&live, &live.read(""), "serverError");
+    assert!(other.requests().is_empty());
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Live, complete, counts, problems};
-use crate::api::{ApiServer, Objects, Request};
+use crate::api::{Access, ApiServer, Objects, Request, Rule};
 use crate::site::{Site, node};
 use crate::support::{copy_tree, installation};
 
@@ -185,6 +185,49 @@ fn without_kkp_only_the_nodes_are_collected() {
     let record = live.site.desk.line("preview").ok().json();
     assert_eq!((&record["kind"], problems(&record)), (&json!("kubernetes"), vec![]));
     assert_eq!(record["nodes"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn where_it_can_not_be_told_which_cluster_it_is_nodes_of_seeds_do_not_count() {
+    let rule = Rule::new("get", "namespaces").named("kube-system", "kube-system");
+    let live = Live::planned_complete(|plan| plan.access = Access::but(rule));
+    let records = live.read("");
+    counts(&records, &[("clusters", 2), ("nodes", 1)]);
+    assert_eq!(problems(&records.kubermatic), []);
+    let [asia, europe] = ["asia", "europe"].map(|seed| live.site.id(&format!("seed {seed}")));
+    let found = problems(&records.kubernetes);
+    assert_eq!(found.len(), 3, "{found:?}");
+    for problem in
+        [("nodes", "forbidden", Value::Null), ("nodes", "unknownCluster", asia), ("nodes", "unknownCluster", europe)]
+    {
+        assert!(found.contains(&problem), "{problem:?}: {found:?}");
+    }
+}
+
+#[test]
+fn an_installation_of_before_2_19_is_told_from_none() {
+    let live = Live::planned(Site::empty(), |plan| {
+        plan.master = Objects::new();
+        let mut seed = crate::site::seed("kubermatic", json!({}));
+        seed["apiVersion"] = json!("kubermatic.k8s.io/v1");
+        plan.master.add(seed);
+        plan.master.add(node("n1", json!({})));
+    });
+    let records = live.read("");
+    assert_eq!(records.kubermatic["complete"], json!(false));
+    let found = problems(&records.kubermatic);
+    assert!(found.contains(&("configuration", "legacyApiGroup", Value::Null)), "{found:?}");
+    counts(&records, &[("nodes", 1)]);
+}
+
+#[test]
+fn answers_are_not_compressed_where_the_kubeconfig_says_so() {
+    let live = Live::complete();
+    let text = live.fleet.master.kubeconfig_with(|it| it.cluster["disable-compression"] = json!(true));
+    live.site.desk.file("kubeconfig", text);
+    live.read("").complete();
+    assert!(!live.fleet.master.requests().iter().any(Request::takes_gzip));
+    assert!(live.fleet.seed("europe").requests().iter().any(Request::takes_gzip));
 }
 
 #[test]
