@@ -123,7 +123,7 @@ fn broken_objects_make_the_problems_that_their_manifests_make() {
     let mut installation = Installation::read(&installation(), &[]);
     installation.user_clusters.retain(|name, _| name == "qxn7d5wv2k");
     let site = Site::start(&plane, &installation, &minimal_definitions());
-    // From before KKP 2.19, of a kind that these servers do not have.
+    // What is from before KKP 2.19 is of another kind, and not even tried.
     assert!(site.rejected.is_empty(), "{:#?}", site.rejected);
     let agent = Agent::new();
     site.dump(&agent.desk.path("manifests"));

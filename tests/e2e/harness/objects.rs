@@ -55,8 +55,12 @@ pub fn definitions(folder: &Path) -> Vec<Value> {
 fn objects_below(folder: &Path, skip: &[&str]) -> Vec<Value> {
     let files = files_below(folder);
     let skipped = |file: &&PathBuf| !skip.contains(&file.file_name().unwrap().to_str().unwrap());
-    let documents = files.iter().filter(skipped).flat_map(|file| documents(file));
-    let objects = documents.flat_map(items);
+    files.iter().filter(skipped).flat_map(|file| objects_of(file)).collect()
+}
+
+/// Every object of an installation that is in a file.
+pub fn objects_of(file: &Path) -> Vec<Value> {
+    let objects = documents(file).into_iter().flat_map(items);
     objects.filter(|object| Kind::of(object).is_some_and(Kind::is_of_installations)).collect()
 }
 
@@ -69,7 +73,7 @@ fn items(mut document: Value) -> Vec<Value> {
 }
 
 /// The documents of a file; JSON is YAML, but slower to read as such.
-pub fn documents(file: &Path) -> Vec<Value> {
+fn documents(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap();
     if text.trim_start().starts_with('{') {
         return vec![serde_json::from_str(&text).unwrap()];
@@ -87,7 +91,7 @@ pub fn parse_yaml(text: &str) -> Vec<Value> {
 }
 
 /// The files below a folder, sorted.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -30,35 +30,28 @@ impl Site {
     /// Starts a server for the master, for each seed, and for each user cluster that the installation has objects of.
     /// All other user clusters are served by one that is empty.
     pub fn start(plane: &ControlPlane, installation: &Installation, definitions: &[Value]) -> Self {
-        let seeds = installation.seeds.keys().map(String::as_str);
-        let clusters = installation.user_clusters.keys().map(String::as_str);
-        let names: Vec<_> = ["master", EMPTY].into_iter().chain(seeds).chain(clusters).collect();
+        let seeds = installation.seeds.iter().map(|(name, objects)| Part { name, of_kkp: true, objects });
+        let clusters = installation.user_clusters.iter().map(|(name, objects)| Part { name, of_kkp: false, objects });
+        let mut parts = vec![Part { name: "master", of_kkp: true, objects: &installation.master }];
+        parts.extend(seeds.chain(clusters));
+        parts.push(Part { name: EMPTY, of_kkp: false, objects: &[] });
+        let names: Vec<_> = parts.iter().map(|part| part.name).collect();
         let servers: BTreeMap<_, _> = names.iter().zip(plane.servers(&names)).map(|(n, s)| (*n, Arc::new(s))).collect();
-        let server = |name: &str| Arc::clone(servers.get(name).unwrap_or(&servers[EMPTY]));
-        let of_seeds = installation.seeds.values().flatten().filter(|object| object["kind"] == "Cluster");
-        let clusters = of_seeds.map(|cluster| cluster["metadata"]["name"].as_str().unwrap().to_owned());
-        let mut site = Self {
-            master: server("master"),
-            seeds: installation.seeds.keys().map(|name| (name.clone(), server(name))).collect(),
-            user_clusters: clusters.map(|name| (name.clone(), server(&name))).collect(),
-            rejected: Vec::new(),
-        };
-        site.rejected = std::thread::scope(|scope| {
-            let fill = |name: &str| {
-                let server = server(name);
-                let objects = match (installation.seeds.get(name), installation.user_clusters.get(name)) {
-                    (Some(objects), _) | (None, Some(objects)) => &objects[..],
-                    (None, None) if name == "master" => &installation.master[..],
-                    (None, None) => &[],
-                };
-                let of_kkp = name == "master" || installation.seeds.contains_key(name);
-                scope.spawn(move || fill(&server, of_kkp, definitions, objects))
-            };
-            let filled: Vec<_> = names.iter().map(|name| fill(name)).collect();
+        let rejected: Vec<_> = std::thread::scope(|scope| {
+            let filled: Vec<_> =
+                parts.iter().map(|part| scope.spawn(|| part.fill(&servers[part.name], definitions))).collect();
             filled.into_iter().flat_map(|it| it.join().unwrap()).collect()
         });
-        let is_there = |name: &str| site.rejected.iter().all(|rejected| rejected.name != name);
-        site.user_clusters.retain(|name, _| is_there(name));
+        let clusters = installation.seeds.values().flatten().filter(|object| object["kind"] == "Cluster");
+        let clusters = clusters.map(|cluster| cluster["metadata"]["name"].as_str().unwrap());
+        let taken = clusters.filter(|name| rejected.iter().all(|rejected| rejected.name != *name));
+        let server = |name: &str| Arc::clone(servers.get(name).unwrap_or(&servers[EMPTY]));
+        let site = Self {
+            master: server("master"),
+            seeds: installation.seeds.keys().map(|name| (name.clone(), server(name))).collect(),
+            user_clusters: taken.map(|name| (name.to_owned(), server(name))).collect(),
+            rejected,
+        };
         site.give_kubeconfigs(installation);
         site
     }
@@ -101,12 +94,23 @@ impl Site {
     }
 }
 
-/// Defines the kinds that a server of this role has, and loads its objects.
-fn fill(server: &ApiServer, of_kkp: bool, definitions: &[Value], objects: &[Value]) -> Vec<Rejected> {
-    let is_of_kkp = |definition: &&Value| definition["spec"]["group"] == "kubermatic.k8c.io";
-    let wanted = definitions.iter().filter(|definition| is_of_kkp(definition) == of_kkp).cloned();
-    define(&server.admin, &wanted.collect::<Vec<_>>());
-    load(&server.admin, objects)
+/// What belongs onto one server.
+#[derive(Clone, Copy)]
+struct Part<'p> {
+    name: &'p str,
+    /// Whether KKP is installed there; machine deployments are elsewhere.
+    of_kkp: bool,
+    objects: &'p [Value],
+}
+
+impl Part<'_> {
+    /// Defines the kinds that are there, and loads the objects.
+    fn fill(self, server: &ApiServer, definitions: &[Value]) -> Vec<Rejected> {
+        let is_of_kkp = |definition: &&Value| definition["spec"]["group"] == "kubermatic.k8c.io";
+        let wanted = definitions.iter().filter(|definition| is_of_kkp(definition) == self.of_kkp).cloned();
+        define(&server.admin, &wanted.collect::<Vec<_>>());
+        load(&server.admin, self.objects)
+    }
 }
 
 fn dump_server(server: &ApiServer, kinds: &[Kind], folder: &Path) {
