@@ -267,7 +267,8 @@ fn who_may_not_is_told_so_in_the_words_of_kube_apiserver() {
             concat!(
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
                 r#""message":"users.kubermatic.k8c.io is forbidden: "#,
-                r#"User \"system:serviceaccount:telemetry-system:agent\" cannot list resource \"users\" in API group \"kubermatic.k8c.io\" at the cluster scope","#,
+                r#"User \"system:serviceaccount:telemetry-system:agent\" "#,
+                r#"cannot list resource \"users\" in API group \"kubermatic.k8c.io\" at the cluster scope","#,
                 r#""reason":"Forbidden","details":{"group":"kubermatic.k8c.io","kind":"users"},"code":403}"#,
                 "\n"
             )
