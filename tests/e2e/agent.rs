@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Desk, Printed};
+use crate::support::{Desk, Printed, copy_tree};
 
 /// A run of the program with an identity of its own.
 pub struct Agent {
@@ -26,6 +26,13 @@ impl Agent {
     pub fn new() -> Self {
         let desk = Desk::new();
         desk.line("init").ok();
+        Self { desk }
+    }
+
+    /// The same identity with nothing collected.
+    pub fn with_identity_of(other: &Self) -> Self {
+        let desk = Desk::new();
+        copy_tree(&other.desk.state().join("identity"), &desk.state().join("identity"));
         Self { desk }
     }
 

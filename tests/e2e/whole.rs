@@ -1,6 +1,7 @@
 //! Everything is up: what is collected is what is there, with the rules of the page and no others.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use serde_json::Value;
 
@@ -115,6 +116,32 @@ fn collect_and_export_read_what_preview_shows() {
     command.arg("collect").env("KUBECONFIG", "master.kubeconfig");
     let printed = command.output().unwrap();
     assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+}
+
+#[test]
+fn another_context_than_the_current_one_can_be_chosen() {
+    let Some(site) = sound() else { return };
+    let agent = Agent::new();
+    let kubeconfig = with_secrets(site, "context");
+    let elsewhere = kubeconfig.replace(r#""current-context": "it""#, r#""current-context": "elsewhere""#);
+    assert_ne!(elsewhere, kubeconfig);
+    agent.desk.file("master.kubeconfig", &elsewhere);
+    agent.desk.line("preview --kubeconfig master.kubeconfig").code(1).says("it has no such context");
+    agent.look_with(&elsewhere, &["--context", "it"]).has_problems(&[]);
+}
+
+#[test]
+fn one_collector_makes_one_record_and_the_same_as_both() {
+    let Some(site) = sound() else { return };
+    let agent = Agent::new();
+    let whole = agent.look_with(&with_secrets(site, "one"), &["--user-clusters"]);
+    for kind in ["kubermatic", "kubernetes"] {
+        let other = Agent::with_identity_of(&agent);
+        other.desk.file("master.kubeconfig", fs::read(agent.desk.path("master.kubeconfig")).unwrap());
+        other.desk.line(&format!("collect {kind} --kubeconfig master.kubeconfig --user-clusters --strict")).ok();
+        let found = other.preview(&[]);
+        assert_eq!(found.records, [whole.record(kind).clone()]);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::Config;
 use kube::client::{Body, Client, ClientBuilder};
@@ -37,6 +37,8 @@ const RESTARTS: u32 = 3;
 const MOST_OBJECTS: usize = 1_000_000;
 /// The most objects of a page, whatever was asked for.
 const MOST_OBJECTS_OF_A_PAGE: usize = 20_000;
+/// How the program calls itself.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 /// The largest answer that is read as a whole, in bytes: a Secret has at most 1 MiB.
 const LARGEST_ANSWER: usize = 4 << 20;
 
@@ -197,7 +199,7 @@ impl ApiServer {
         let request = if resource.metadata_only { list.list_metadata(&parameters) } else { list.list(&parameters) };
         let mut request = request.map_err(|_| Cause::Undecodable)?.map(Body::from);
         if self.compressed {
-            request.headers_mut().insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("gzip"));
+            request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let response = self.send(request).await?;
         let gzip = response.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value == "gzip");
@@ -222,7 +224,10 @@ impl ApiServer {
 
     /// Sends a request and takes the answer if it is a success.
     async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, Failed> {
-        request.headers_mut().entry(header::ACCEPT).or_insert(header::HeaderValue::from_static("application/json"));
+        let headers = request.headers_mut();
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        // For those who read an API server's audit log.
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         let sent = timeout_at(self.patience(), self.client.send(request)).await.map_err(|_| Cause::Timeout)?;
         let response = sent.map_err(|error| Cause::of_error(&error))?;

@@ -69,9 +69,18 @@ fn status_with(code: u16, reason: &str, message: &str, details: &str, metadata: 
     let (reason, message) = (json!(reason), json!(message));
     let details = if details.is_empty() { String::new() } else { format!(r#""details":{details},"#) };
     let body = format!(
-        r#"{{"kind":"Status","apiVersion":"v1","metadata":{metadata},"status":"Failure","message":{message},"reason":{reason},{details}"code":{code}}}"#
+        concat!(
+            r#"{{"kind":"Status","apiVersion":"v1","metadata":{metadata},"status":"Failure","#,
+            r#""message":{message},"reason":{reason},{details}"code":{code}}}"#,
+            "\n"
+        ),
+        metadata = metadata,
+        message = message,
+        reason = reason,
+        details = details,
+        code = code
     );
-    Answer::json(code, body + "\n")
+    Answer::json(code, body)
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Answer {

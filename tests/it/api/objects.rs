@@ -163,8 +163,8 @@ impl Objects {
         self.installed.contains(&resource.title())
     }
 
-    /// Adds an object, and its resource if need be. One that is there already is not added again, but another one of its
-    /// name is, although no real server could have it: exports can, and the same records shall come out.
+    /// Adds an object, and its resource if need be. One that is there already is not added again, but another one of
+    /// its name is, although no real server could have it: exports can, and the same records shall come out.
     pub fn add(&mut self, mut object: Value) {
         let resource = Resource::of(&object).unwrap_or_else(|| panic!("not an object of a known kind: {object}"));
         self.installed.insert(resource.title());

@@ -1,7 +1,7 @@
 //! A fake API server: HTTPS on loopback, a thread for each connection, faults where tests ask for them.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
@@ -235,13 +235,13 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         request.server_name = tls.get_ref().conn.server_name().map(str::to_owned);
         shared.log.record(request.clone());
         let last = request.ends_connection();
-        if !shared.reply(&request, user, &mut tls)? || last {
-            tls.get_mut().conn.send_close_notify();
-            tls.get_mut().flush()?;
+        shared.reply(&request, user, &mut tls)?;
+        if last {
             break;
         }
     }
-    Ok(())
+    tls.get_mut().conn.send_close_notify();
+    tls.get_mut().flush()
 }
 
 impl Shared {
@@ -254,42 +254,35 @@ impl Shared {
         (*presented == self.certificates.client_der).then_some(CLIENT)
     }
 
-    /// Answers, and says whether the connection goes on.
-    fn reply(&self, request: &Request, user: Option<&str>, tls: &mut Tls) -> io::Result<bool> {
+    /// Answers, unless something happens to the request.
+    fn reply(&self, request: &Request, user: Option<&str>, tls: &mut Tls) -> io::Result<()> {
         let answer = || answer(&mut self.cluster.lock().unwrap(), request, user, &self.setup.access);
         self.happen(request);
         let effect = self.faults.lock().unwrap().iter_mut().find_map(|fault| fault.strike(request));
         let takes_gzip = request.takes_gzip();
         let out = tls.get_mut();
         match effect {
-            None => http::write(out, answer(), takes_gzip)?,
-            Some(Effect::Error(code, after)) => {
-                http::write(out, answers::error(code, request, after), takes_gzip)?;
-            }
+            None => http::write(out, answer(), takes_gzip),
+            Some(Effect::Error(code, after)) => http::write(out, answers::error(code, request, after), takes_gzip),
             Some(Effect::Body(status, content_type, body)) => {
-                http::write(out, Answer::new(status, content_type, body), takes_gzip)?;
+                http::write(out, Answer::new(status, content_type, body), takes_gzip)
             }
-            Some(Effect::Redirect(url)) => {
-                http::write(out, Answer::text(307, "").header("Location", &url), takes_gzip)?;
-            }
-            Some(Effect::Items(items)) => {
-                http::write(out, answers::list_with_items(&request.path, &items), takes_gzip)?;
-            }
+            Some(Effect::Redirect(url)) => http::write(out, Answer::text(307, "").header("Location", &url), takes_gzip),
+            Some(Effect::Items(items)) => http::write(out, answers::list_with_items(&request.path, &items), takes_gzip),
             Some(Effect::Cut(length, framing)) => {
                 http::write_beginning(out, answer(), length, framing)?;
-                out.sock.shutdown(Shutdown::Both)?;
+                out.sock.shutdown(Shutdown::Both)
             }
             Some(Effect::Hang(length)) => {
                 http::write_beginning(out, answer(), length, http::Framing::Chunked)?;
-                wait_for_end(tls);
+                wait_for_end(tls)
             }
             Some(Effect::Silence) => wait_for_end(tls),
-            Some(Effect::Slow(length, pause)) => http::write_slowly(out, answer(), length, || self.pause(pause))?,
+            Some(Effect::Slow(length, pause)) => http::write_slowly(out, answer(), length, || self.pause(pause)),
             Some(Effect::Endless(length, pause)) => {
-                http::write_slowly(out, answers::endless_list(&request.path), length, || self.pause(pause))?;
+                http::write_slowly(out, answers::endless_list(&request.path), length, || self.pause(pause))
             }
         }
-        Ok(true)
     }
 
     /// Lets happen what is due with this request.
@@ -311,6 +304,6 @@ impl Shared {
 }
 
 /// Waits until the client goes away or the server stops.
-fn wait_for_end(tls: &mut Tls) {
-    let _ = io::copy(&mut tls.by_ref(), &mut io::sink());
+fn wait_for_end(tls: &mut Tls) -> io::Result<()> {
+    io::copy(tls, &mut io::sink()).map(drop)
 }

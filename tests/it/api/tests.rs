@@ -140,7 +140,10 @@ fn lists_of_custom_resources_end_with_what_lists_of_built_in_ones_begin_with() {
     let typed = client.get("/api/v1/nodes?limit=1", &[]);
     let text = typed.text();
     let start = format!(
-        r#"{{"kind":"NodeList","apiVersion":"v1","metadata":{{"resourceVersion":"271828","continue":"{}","remainingItemCount":1}},"items":[{{"metadata":{{"#,
+        concat!(
+            r#"{{"kind":"NodeList","apiVersion":"v1","metadata":{{"resourceVersion":"271828","continue":"{}","#,
+            r#""remainingItemCount":1}},"items":[{{"metadata":{{"#
+        ),
         token(&typed.json())
     );
     assert!(text.starts_with(&start) && text.ends_with("}]}\n"), "{text}");
@@ -153,7 +156,11 @@ fn lists_of_custom_resources_end_with_what_lists_of_built_in_ones_begin_with() {
     let empty = client.get("/apis/kubermatic.k8c.io/v1/projects", &[]);
     assert_eq!(
         empty.text(),
-        "{\"apiVersion\":\"kubermatic.k8c.io/v1\",\"items\":[],\"kind\":\"ProjectList\",\"metadata\":{\"continue\":\"\",\"resourceVersion\":\"271828\"}}\n"
+        concat!(
+            r#"{"apiVersion":"kubermatic.k8c.io/v1","items":[],"kind":"ProjectList","#,
+            r#""metadata":{"continue":"","resourceVersion":"271828"}}"#,
+            "\n"
+        )
     );
 }
 
@@ -201,8 +208,12 @@ fn what_is_not_there_is_told_as_the_mux_or_the_registry_would() {
     let secret = client.get("/api/v1/namespaces/kubermatic/secrets/none", &[]);
     assert_eq!(
         secret.text(),
-        "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"secrets \\\"none\\\" not found\",\
-         \"reason\":\"NotFound\",\"details\":{\"name\":\"none\",\"kind\":\"secrets\"},\"code\":404}\n"
+        concat!(
+            r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
+            r#""message":"secrets \"none\" not found","reason":"NotFound","#,
+            r#""details":{"name":"none","kind":"secrets"},"code":404}"#,
+            "\n"
+        )
     );
 }
 
@@ -253,10 +264,14 @@ fn who_may_not_is_told_so_in_the_words_of_kube_apiserver() {
         (refused.status, refused.text()),
         (
             403,
-            "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"users.kubermatic.k8c.io is forbidden: \
-             User \\\"system:serviceaccount:telemetry-system:agent\\\" cannot list resource \\\"users\\\" in API group \
-             \\\"kubermatic.k8c.io\\\" at the cluster scope\",\"reason\":\"Forbidden\",\"details\":{\"group\":\"kubermatic.k8c.io\",\
-             \"kind\":\"users\"},\"code\":403}\n"
+            concat!(
+                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
+                r#""message":"users.kubermatic.k8c.io is forbidden: "#,
+                r#"User \"system:serviceaccount:telemetry-system:agent\" "#,
+                r#"cannot list resource \"users\" in API group \"kubermatic.k8c.io\" at the cluster scope","#,
+                r#""reason":"Forbidden","details":{"group":"kubermatic.k8c.io","kind":"users"},"code":403}"#,
+                "\n"
+            )
         )
     );
     assert_eq!(client.get("/api/v1/nodes", &[]).status, 200);
@@ -268,8 +283,8 @@ fn who_may_not_is_told_so_in_the_words_of_kube_apiserver() {
     let other = client.json("/api/v1/namespaces/kubermatic/secrets/other");
     assert_eq!(
         other["message"],
-        "secrets \"other\" is forbidden: User \"kubermatic-telemetry\" cannot get resource \"secrets\" in API group \"\" in the \
-         namespace \"kubermatic\""
+        "secrets \"other\" is forbidden: User \"kubermatic-telemetry\" cannot get resource \"secrets\" in API group \
+         \"\" in the namespace \"kubermatic\""
     );
 }
 

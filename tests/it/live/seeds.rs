@@ -275,8 +275,9 @@ fn the_operators_own_kubeconfig_may_do_what_kubectl_lets_it() {
     desk.file("keys/client.pem", certificate);
     desk.file("keys/client-key.pem", key);
     desk.file("keys/ca.pem", master.ca_pem());
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": plugin, "interactiveMode": "Never"});
     let users = [
-        json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": plugin, "interactiveMode": "Never"}}),
+        json!({ "exec": exec }),
         json!({"tokenFile": "token"}),
         json!({"client-certificate": "client.pem", "client-key": "client-key.pem"}),
         Kubeconfig::with_certificate(master).user,
