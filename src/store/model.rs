@@ -1,6 +1,6 @@
 //! Tests of the store against a model of a few sets: every operation, with every way in which it can be cut off.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -43,13 +43,13 @@ enum Selected {
     Pending,
 }
 
-/// What a store must hold. Records are told by their digests; vectors are in the order in which they came.
+/// What a store must hold. Records are told by their numbers, in the order in which they came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Model {
-    pending: Vec<Sha256Digest>,
-    rejected: Vec<Sha256Digest>,
+    pending: Vec<u64>,
+    rejected: Vec<u64>,
     /// The records of each export, whose sequence number is its place, and whether it was delivered.
-    exports: Vec<(Vec<Sha256Digest>, bool)>,
+    exports: Vec<(Vec<u64>, bool)>,
     receipts: u64,
     dropped: u64,
     discarded: u64,
@@ -77,7 +77,9 @@ struct Run {
     directory: TempDir,
     clock: Clock,
     model: Model,
+    /// How many records were to be made.
     made: u64,
+    numbers: BTreeMap<Sha256Digest, u64>,
 }
 
 impl Run {
@@ -90,6 +92,7 @@ impl Run {
             clock: Clock(std::cell::Cell::new(START)),
             model: Model::default(),
             made: 0,
+            numbers: BTreeMap::new(),
         }
     }
 
@@ -106,14 +109,15 @@ impl Run {
         }
         self.made += 1;
         let (before, mut done) = (self.model.clone(), self.model.clone());
-        let bytes = format!("record {}", self.made);
-        done.apply(operation, Sha256Digest::of(bytes.as_bytes()));
+        let bytes = self.made.to_string();
+        self.numbers.insert(Sha256Digest::of(bytes.as_bytes()), self.made);
+        done.apply(operation, self.made);
         let (result, steps) = faults::with(fault, || {
             let mut store = self.open()?;
             self.perform(&mut store, operation, bytes.as_bytes())
         });
         let store = self.open().expect("a store that opens whatever happened to it");
-        let found = Model::of(&store);
+        let found = Model::of(&store, &self.numbers);
         let hit = match fault {
             None => false,
             Some(Fault::Death(at) | Fault::Failure(at, _)) => steps >= at,
@@ -190,7 +194,7 @@ impl Run {
         let (next, _) = store.next_sequence().unwrap();
         assert_eq!(next, self.model.exports.len() as u64 + 1);
         for export in store.exports().unwrap() {
-            let waits = |record: &ExportedRecord| self.model.pending.contains(&record.sha256);
+            let waits = |record: &ExportedRecord| self.model.pending.contains(&self.numbers[&record.sha256]);
             let newest = export.sequence == self.model.exports.len() as u64;
             if newest && export.records.iter().any(waits) && self.model.discarded == 0 {
                 assert!(store.bundle(export.sequence).is_some(), "the newest bundle is kept");
@@ -201,19 +205,21 @@ impl Run {
 
 impl Model {
     /// What a store holds.
-    fn of(store: &LockedStore) -> Self {
-        let digests = |mut records: Vec<StoredRecord>| {
+    fn of(store: &LockedStore, numbers: &BTreeMap<Sha256Digest, u64>) -> Self {
+        let listed = |mut records: Vec<StoredRecord>| -> Vec<_> {
             records.sort_unstable_by_key(|record| record.id);
-            records.iter().map(|record| record.sha256).collect()
+            let found: Vec<_> = records.iter().map(|record| numbers[&record.sha256]).collect();
+            assert!(found.is_sorted(), "ids are not in the order in which records came: {found:?}");
+            found
         };
         let exports = store.exports().unwrap();
         assert!(exports.iter().zip(1..).all(|(export, number)| export.sequence == number), "a gap in the ledger");
         Self {
-            pending: digests(store.pending().unwrap()),
-            rejected: digests(store.rejected().unwrap()),
+            pending: listed(store.pending().unwrap()),
+            rejected: listed(store.rejected().unwrap()),
             exports: exports
                 .iter()
-                .map(|export| (export.records.iter().map(|record| record.sha256).collect(), export.delivered))
+                .map(|export| (export.records.iter().map(|it| numbers[&it.sha256]).collect(), export.delivered))
                 .collect(),
             receipts: store.acknowledgements().unwrap().len() as u64,
             dropped: store.dropped().values().sum(),
@@ -221,7 +227,7 @@ impl Model {
         }
     }
 
-    fn apply(&mut self, operation: &Operation, made: Sha256Digest) {
+    fn apply(&mut self, operation: &Operation, made: u64) {
         match operation {
             Operation::SetBack => {}
             Operation::Put => self.pending.push(made),
@@ -256,6 +262,7 @@ impl Model {
                         self.rejected.push(*record);
                     }
                 }
+                self.rejected.sort_unstable();
             }
             Operation::Retain(most) => {
                 let surplus = self.pending.len().saturating_sub((*most).max(1));
@@ -333,7 +340,7 @@ fn word(store: &LockedStore, export: &Export, rejects: u8, received: String) -> 
         reason: is_rejected(rejects, index).then(|| "no reason".to_owned()),
     });
     Acknowledgement {
-        receipt: Uuid::new_v5(&received),
+        receipt: id_of(&received),
         store: store.id(),
         bundle: export.bundle,
         manifest_sha256: export.manifest_sha256,
@@ -345,16 +352,9 @@ fn word(store: &LockedStore, export: &Export, rejects: u8, received: String) -> 
     }
 }
 
-/// Makes the id of a receipt of the time that it says.
-trait OfTime {
-    fn new_v5(text: &str) -> Self;
-}
-
-impl OfTime for Uuid {
-    fn new_v5(text: &str) -> Self {
-        let digest = Sha256Digest::of(text.as_bytes()).to_string();
-        Self::parse_str(&digest[..32]).unwrap()
-    }
+/// The id of the receipt of a time.
+fn id_of(received: &str) -> Uuid {
+    Uuid::parse_str(&Sha256Digest::of(received.as_bytes()).to_string()[..32]).unwrap()
 }
 
 /// A life of a store in which everything happens.
