@@ -6,6 +6,7 @@
 
 mod api;
 mod bad_input;
+mod books;
 mod bundles;
 mod canaries;
 mod catalogue;
@@ -13,6 +14,7 @@ mod collectors;
 mod documents;
 mod golden;
 mod ingest;
+mod kills;
 mod leak;
 mod live;
 mod manifests;
