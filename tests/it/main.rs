@@ -11,6 +11,7 @@ mod bundles;
 mod canaries;
 mod catalogue;
 mod collectors;
+mod crowd;
 mod documents;
 mod golden;
 mod ingest;
