@@ -13,6 +13,7 @@ mod catalogue;
 mod collectors;
 mod crowd;
 mod documents;
+mod full_disk;
 mod golden;
 mod ingest;
 mod kills;

@@ -42,6 +42,11 @@ impl Desk {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
+    /// A directory in another place.
+    pub fn below(place: &Path) -> Self {
+        Self { directory: tempfile::tempdir_in(place).unwrap() }
+    }
+
     /// A directory in memory, if there is a place for it, for tests that write so many files that a disk would take
     /// most of the time.
     pub fn in_memory() -> Self {
