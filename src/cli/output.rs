@@ -1,5 +1,4 @@
 //! The only place that prints.
-#![expect(clippy::print_stderr, reason = "this is the module that the rule points to")]
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -68,16 +67,16 @@ impl Output {
     /// Says something to the person.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            tell(text);
         }
     }
 
     /// Warns of something.
     pub fn warning(&self, text: &str, hint: Option<&str>) {
         if !self.quiet {
-            eprintln!("warning: {text}");
+            tell(&format!("warning: {text}"));
             if let Some(hint) = hint {
-                eprintln!("hint: {hint}");
+                tell(&format!("hint: {hint}"));
             }
         }
     }
@@ -85,9 +84,9 @@ impl Output {
     #[expect(clippy::unused_self, reason = "what prints has an Output in hand")]
     /// Tells of a failure: error, blank line, hint.
     pub fn failure(&self, failure: &Failure) {
-        eprintln!("error: {}", failure.message());
+        tell(&format!("error: {}", failure.message()));
         if let Some(hint) = failure.find_hint() {
-            eprintln!("\nhint: {hint}");
+            tell(&format!("\nhint: {hint}"));
         }
     }
 
@@ -96,6 +95,11 @@ impl Output {
         let visible = !self.quiet && io::stderr().is_terminal();
         Progress { what, started: visible.then(Instant::now), bar: None }
     }
+}
+
+/// Prints a line to stderr. Where that can't be written, a full disk say, what is being done matters more than words.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// A progress bar in waiting.
@@ -143,7 +147,7 @@ pub fn start_log(verbosity: Option<u8>) {
     };
     // Only this program's own words: libraries log hosts, paths and names.
     let own = Targets::new().with_target("kubermatic_telemetry", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false).log_internal_errors(false);
     // Nothing else in this process starts one.
     let _ = tracing_subscriber::registry().with(lines).with(own).try_init();
 }

@@ -12,8 +12,10 @@ use crate::bundle::{Limits, Manifest, verify};
 use crate::clock::Environment;
 use crate::digest::{Hashing, Sha256Digest};
 use crate::identity::Identity;
-use crate::store::durable::{self, FileError};
+use crate::store::durable::{self, FileError, failed};
 use crate::store::{Export, ExportedRecord, LockedStore, Store, StoreError, StoredRecord};
+
+const BESIDE: &str = "write a temporary file in";
 
 /// What goes into an export.
 #[derive(Debug, Clone, Default)]
@@ -112,9 +114,7 @@ pub fn export(
         let key = identity.signing_key();
         match pack::pack(header.clone(), items, load, key, limits, &mut payload, &mut *progress) {
             Ok(packed) => {
-                let written =
-                    payload.into_inner().map_err(|error| FileError::writing(store.path(), error.into_error()));
-                let payload = written?;
+                let payload = payload.into_inner().map_err(|error| failed(BESIDE, store.path())(error.into_error()))?;
                 return commit(store, packed, payload).map(Some);
             }
             // The damaged ones are set aside, all at once, and the others are packed without them.
@@ -124,8 +124,7 @@ pub fn export(
                     return Ok(None);
                 }
             }
-            // What has no name lies beside the store.
-            Err(PackError::Write(error)) => return Err(FileError::writing(store.path(), error).into()),
+            Err(PackError::Write(error)) => return Err(failed(BESIDE, store.path())(error).into()),
             Err(error) => return Err(Box::new(error).into()),
         }
     }
@@ -147,16 +146,19 @@ fn sound(store: &LockedStore, records: Vec<StoredRecord>) -> Result<Vec<StoredRe
 }
 
 fn commit(store: &LockedStore, packed: pack::Packed, mut payload: File) -> Result<(Export, Manifest), ExportError> {
-    let path = store.path().to_owned();
-    let export = store.commit(packed.manifest.sequence, |file| {
-        write_bundle(&packed, &mut payload, file).map_err(|error| ExportError::from(FileError::writing(&path, error)))
-    })?;
+    let export = store.commit(packed.manifest.sequence, |file| write_bundle(store, &packed, &mut payload, file))?;
     Ok((export, packed.manifest))
 }
 
-fn write_bundle(packed: &pack::Packed, payload: &mut File, file: &mut File) -> io::Result<Export> {
+fn write_bundle(
+    store: &Store,
+    packed: &pack::Packed,
+    payload: &mut File,
+    file: &mut File,
+) -> Result<Export, ExportError> {
     let mut out = Hashing::new(BufWriter::new(file));
-    packed.write_to(&mut out, &mut BufReader::new(payload)).and_then(|()| out.flush())?;
+    let written = packed.write_to(&mut out, &mut BufReader::new(payload)).and_then(|()| out.flush());
+    written.map_err(failed("write a bundle to", store.path()))?;
     let (_, size, sha256) = out.finish();
     let manifest = &packed.manifest;
     let record = |entry: &crate::bundle::manifest::RecordEntry| ExportedRecord {
@@ -186,14 +188,13 @@ pub fn open_bundle(store: &Store, sequence: u64) -> Result<(Export, File), Expor
     let export = store.exports()?.into_iter().find(|export| export.sequence == sequence);
     let export = export.ok_or(ExportError::NoSuchExport(sequence))?;
     let path = store.bundle(sequence).ok_or(ExportError::NotKept(sequence))?;
-    let failed = |source| FileError::reading(&path, source);
-    let mut file = File::open(&path).map_err(failed)?;
+    let mut file = File::open(&path).map_err(failed("read", &path))?;
     let mut hashing = Hashing::new(&mut file);
-    io::copy(&mut hashing, &mut io::sink()).map_err(failed)?;
+    io::copy(&mut hashing, &mut io::sink()).map_err(failed("read", &path))?;
     let (_, _, sha256) = hashing.finish();
     if sha256 != export.sha256 {
         return Err(ExportError::Damaged(sequence));
     }
-    file.rewind().map_err(failed)?;
+    file.rewind().map_err(failed("read", &path))?;
     Ok((export, file))
 }

@@ -236,9 +236,15 @@ pub fn create_directory_with<E: From<FileError>>(
 ) -> Result<bool, E> {
     let above = parent(path);
     create_directory(above)?;
+    let prefix = format!("{TEMPORARY_PREFIX}{}-", path.file_name().unwrap_or_default().display());
+    // Those that make it at once take turns, so that what lies there half made is nobody's any more. It may hold keys.
+    let turn = File::open(above).and_then(|above| above.lock().map(|()| above));
+    if turn.is_ok() {
+        clear(above, &prefix);
+    }
     let private = Permissions::from_mode(0o700);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY_PREFIX).permissions(private);
+    builder.prefix(&prefix).permissions(private);
     let temporary =
         step("mkdir").and_then(|()| builder.tempdir_in(above)).map_err(failed("make the directory", path))?;
     let filled = fill(temporary.path()).and_then(|()| Ok(sync_directory(temporary.path())?));
@@ -256,6 +262,15 @@ pub fn create_directory_with<E: From<FileError>>(
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(failed("make the directory", path)(error).into()),
+    }
+}
+
+/// Removes the directories that an interrupted attempt left behind. One that stays is in nobody's way.
+fn clear(directory: &Path, prefix: &str) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -472,7 +472,9 @@ impl LockedStore {
         for place in [RECORDS, REJECTED] {
             for name in list(&self.path.join(place))? {
                 let named = name.to_str().and_then(parse_name).is_some();
-                if !named || !self.path.join(place).join(&name).is_file() {
+                let path = self.path.join(place).join(&name);
+                // What can't be looked at now may be sound; then the store must not be judged at all.
+                if !named || !fs::metadata(&path).map_err(failed("read", &path))?.is_file() {
                     self.set_aside(place, &name, "its name is not that of a record")?;
                 }
             }
@@ -495,7 +497,7 @@ pub fn lock_directory(path: &Path) -> Result<File, StoreError> {
             // The store may have been moved aside while this one waited; then the lock is another file.
             Ok(()) if durable::is_same_file(&file, &name) => return Ok(file),
             Ok(()) => file = durable::open_lock(&name)?,
-            Err(TryLockError::Error(error)) => return Err(StoreError::System(error)),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &name)(error).into()),
             Err(TryLockError::WouldBlock) if started.elapsed() > LOCK_PATIENCE => {
                 return Err(StoreError::Busy { path: path.to_owned() });
             }

@@ -6,13 +6,17 @@
 
 mod api;
 mod bad_input;
+mod books;
 mod bundles;
 mod canaries;
 mod catalogue;
 mod collectors;
+mod crowd;
 mod documents;
+mod full_disk;
 mod golden;
 mod ingest;
+mod kills;
 mod leak;
 mod live;
 mod manifests;

@@ -42,6 +42,18 @@ impl Desk {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
+    /// A directory in another place.
+    pub fn below(place: &Path) -> Self {
+        Self { directory: tempfile::tempdir_in(place).unwrap() }
+    }
+
+    /// A directory in memory, if there is a place for it, for tests that write so many files that a disk would take
+    /// most of the time.
+    pub fn in_memory() -> Self {
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self { directory: directory.unwrap() }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -120,7 +132,12 @@ pub fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Copies a directory.
+/// Copies a directory, with the empty ones in it and who may read what.
+pub fn copy_all(from: &Path, to: &Path) {
+    tool(from, "cp", &["-a", "./.", to.to_str().unwrap()]);
+}
+
+/// Copies the files of a directory.
 pub fn copy_tree(from: &Path, to: &Path) {
     let mut files = Vec::new();
     walk(from, &mut files);
@@ -245,11 +262,16 @@ pub fn kkp_samples() -> Option<PathBuf> {
     Some(samples)
 }
 
-/// Says that a test is skipped, past the harness, which keeps the output of passing tests to itself.
+/// Says that a test is skipped.
 pub fn skip(reason: &str) {
+    say("skipped", reason);
+}
+
+/// Says something of a test past the harness, which keeps the output of passing tests to itself.
+pub fn say(word: &str, what: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     #[expect(clippy::explicit_write, reason = "eprintln! is what the harness keeps to itself")]
-    writeln!(std::io::stderr(), "skipped {name}: {reason}").unwrap();
+    writeln!(std::io::stderr(), "{word} {name}: {what}").unwrap();
 }
 
 /// The header of a bundle that tests pack themselves, which a test changes as it needs.
