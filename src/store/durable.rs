@@ -57,8 +57,12 @@ impl FileError {
 /// Names an operation and a path for a failure.
 pub(crate) fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
     let path = path.to_owned();
-    // Whoever only reads has no use for it.
-    move |source| FileError { operation, free: (operation != "read").then(|| free(&path)).flatten(), path, source }
+    move |source| {
+        // Whoever only reads has no use for it, nor whoever is in the wrong place.
+        let elsewhere = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists);
+        let free = if operation == "read" || elsewhere { None } else { free(&path) };
+        FileError { operation, path, free, source }
+    }
 }
 
 /// How many bytes anybody may still write on a path's file system.

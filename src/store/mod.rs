@@ -464,6 +464,8 @@ impl LockedStore {
     fn recover(&mut self) -> Result<(), StoreError> {
         for place in [".", RECORDS, REJECTED, EXPORTS, BUNDLES, RECEIPTS, QUARANTINE] {
             let directory = self.path.join(place);
+            // Not every way to copy a store takes empty directories along.
+            durable::create_directory(&directory)?;
             for name in list(&directory)?.iter().filter(|name| durable::is_temporary(name)) {
                 tracing::info!(file = %name.display(), "removed what an interrupted write left behind");
                 durable::remove(&directory.join(name))?;

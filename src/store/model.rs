@@ -413,7 +413,6 @@ fn every_step(what: &str, fault: impl Fn(u64) -> Fault) {
 
 /// Says something past the harness, which keeps the output of passing tests to itself.
 fn tell(text: impl std::fmt::Display) {
-    #[expect(clippy::explicit_write, reason = "eprintln! is what the harness keeps to itself")]
     writeln!(io::stderr(), "{text}").unwrap();
 }
 

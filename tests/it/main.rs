@@ -28,3 +28,4 @@ mod reduce;
 mod site;
 mod store;
 mod support;
+mod upkeep;

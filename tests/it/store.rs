@@ -45,7 +45,7 @@ fn a_ledger_entry_that_can_not_be_read_keeps_its_number_and_its_bundle() {
         assert_eq!(sequence(&desk, "second.tar"), 2, "{damage}");
         assert!(store(&desk, "bundles/0000000000000001.tar").is_file(), "{damage}");
         let status = desk.line("status --json").ok().json();
-        assert_eq!(status["quarantine"], serde_json::json!(["0000000000000001.json"]), "{damage}");
+        assert_eq!(status["quarantine"][0]["file"], "0000000000000001.json", "{damage}");
         assert_eq!(status["pending"]["records"], 2);
     }
 }
@@ -74,7 +74,10 @@ fn strays_are_set_aside_and_everything_else_goes_on() {
     assert_eq!(sequence(&desk, "second.tar"), 2);
     assert_eq!(desk.line("status --json").ok().json()["quarantine"].as_array().unwrap().len(), 16);
     // Nothing was lost: the four letters are there under four names.
-    let letters = desk.tree("state/store/quarantine").into_iter().filter(|name| name.starts_with("letter.pdf"));
+    let letters = desk
+        .tree("state/store/quarantine")
+        .into_iter()
+        .filter(|name| name.starts_with("letter.pdf") && !name.ends_with(".reason"));
     let mut found: Vec<_> =
         letters.map(|name| fs::read_to_string(store(&desk, "quarantine").join(name)).unwrap()).collect();
     found.sort();
@@ -91,7 +94,7 @@ fn a_damaged_record_is_set_aside_and_the_others_leave() {
     assert_eq!(pending(&desk), 2, "looking changes nothing");
     let exported = desk.line("export -o bundle.tar --json").ok().json();
     assert_eq!(exported["records"], serde_json::json!({"kubermatic": 1}));
-    assert_eq!(desk.line("status --json").ok().json()["quarantine"], serde_json::json!([name]));
+    assert_eq!(desk.line("status --json").ok().json()["quarantine"][0]["file"], name);
 }
 
 #[test]

@@ -175,6 +175,11 @@ impl Printed {
         self
     }
 
+    /// Insists on a text on stdout.
+    pub fn prints(&self, text: &str) {
+        assert!(self.stdout.contains(text), "`{text}` is not in stdout: {}", self.stdout);
+    }
+
     /// Reads stdout as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
