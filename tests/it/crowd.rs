@@ -8,7 +8,9 @@ use crate::books::{Books, leftovers};
 use crate::support::{Desk, Printed, say};
 
 const CROWD: usize = 8;
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 20;
+/// Records that each collects in a round.
+const PARTS: usize = 8;
 
 /// What the crowd has done so far.
 #[derive(Default)]
@@ -61,7 +63,7 @@ impl Done {
     fn work(&self, desk: &Desk, worker: usize) {
         for round in 0..ROUNDS {
             let name = format!("{worker}-{round}");
-            for part in 0..4 {
+            for part in 0..PARTS {
                 self.collect(desk, &format!("{name}-{part}"));
             }
             self.line(desk, "status --json").ok();
@@ -90,7 +92,7 @@ fn of_many_at_once_each_does_what_it_says_and_nothing_is_lost_or_done_twice() {
     let books = Books::of(&desk.state());
     let stored = done.stored.lock().unwrap().clone();
     let pending: BTreeSet<_> = books.pending.keys().cloned().collect();
-    assert_eq!(stored.len(), CROWD * ROUNDS * 4);
+    assert_eq!(stored.len(), CROWD * ROUNDS * PARTS);
     assert!(pending.is_disjoint(&books.accepted));
     assert_eq!(stored.iter().cloned().collect::<BTreeSet<_>>().len(), stored.len(), "an id was given away twice");
     assert_eq!(pending.union(&books.accepted).cloned().collect::<BTreeSet<_>>(), stored.into_iter().collect());

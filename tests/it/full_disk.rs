@@ -79,7 +79,8 @@ fn prepared(used: bool) -> Desk {
     let desk = Desk::new();
     let head = r#"{"kind":"my-product","version":"v1","time":"2026-01-31T12:00:00Z","rows":""#;
     // Hardly smaller when compressed, so that a bundle has several blocks.
-    let rows: String = (0..900_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let rows: Vec<_> = (0..900_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string()).collect();
+    let rows = rows.concat();
     desk.file("record.json", format!("{head}{rows}\"}}"));
     if used {
         desk.line(COLLECT).ok();

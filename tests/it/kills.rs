@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,8 +41,10 @@ struct Step {
     call: String,
     /// The how many-th call of its name it is.
     number: usize,
-    /// With its arguments, for people.
+    /// With its arguments.
     line: String,
+    /// The desk that it was seen on.
+    place: PathBuf,
 }
 
 impl Step {
@@ -140,7 +142,12 @@ impl Scene {
             let told =
                 ["write", "exit_group"].contains(&call) && ["1<", "2<", "0"].iter().any(|to| arguments.starts_with(to));
             if arguments.contains(place.to_str().unwrap()) || told {
-                steps.push(Step { call: call.to_owned(), number: *number, line: format!("{call}({arguments}") });
+                steps.push(Step {
+                    call: call.to_owned(),
+                    number: *number,
+                    line: format!("{call}({arguments}"),
+                    place: place.clone(),
+                });
             }
         }
         assert_eq!(processes.len(), 1, "calls are counted by thread");
@@ -385,4 +392,52 @@ fn a_step_that_fails_is_told_and_leaves_the_state_as_it_was_or_will_be() {
     }
     on_two_threads(&faults, |(scene, step, error)| scene.failed(step, error));
     say("measured", &format!("{} errors, at every step of {} commands", faults.len(), scenes.len()));
+}
+
+fn begins(path: &Path, with: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(with))
+}
+
+/// Follows what is on disk already and what only its process has seen.
+#[derive(Default)]
+struct Unsynced(BTreeSet<PathBuf>);
+
+impl Unsynced {
+    fn see(&mut self, step: &Step) {
+        let place = &step.place;
+        let named: Vec<_> = step.line.split('"').skip(1).step_by(2).map(|name| place.join(name)).collect();
+        let open: Vec<_> =
+            step.line.split('<').skip(1).map(|rest| PathBuf::from(rest.split('>').next().unwrap())).collect();
+        let above = |path: &Path| path.parent().unwrap().components().collect::<PathBuf>();
+        match step.call.as_str() {
+            "write" | "pwrite64" if open[0].starts_with(place) => drop(self.0.insert(open[0].clone())),
+            "copy_file_range" | "sendfile" => drop(self.0.insert(open[open.len() - 1].clone())),
+            "fsync" | "fdatasync" => drop(self.0.remove(&open[0])),
+            // The name of what is temporary need not last.
+            "mkdir" | "mkdirat" | "unlink" | "unlinkat" if begins(&named[0], ".tmp-") => {}
+            "mkdir" | "mkdirat" | "unlink" | "unlinkat" => drop(self.0.insert(above(&named[0]))),
+            "rename" | "renameat" | "renameat2" => {
+                assert!(self.0.is_empty(), "{}: {:?} is not on disk yet", step.line, self.0);
+                self.0.insert(above(&named[1]));
+            }
+            _ => {}
+        }
+        // What has no name is gone with its process.
+        self.0.retain(|path| !begins(path, "#"));
+    }
+}
+
+#[test]
+fn what_gets_its_name_is_on_disk_and_so_is_what_came_before() {
+    if !can_trace() {
+        return;
+    }
+    for scene in scenes() {
+        let (mut unsynced, mut renames) = (Unsynced::default(), 0);
+        for step in scene.steps() {
+            unsynced.see(&step);
+            renames += usize::from(step.call.starts_with("rename"));
+        }
+        assert!(renames > 0 && unsynced.0.is_empty(), "{}: {:?} is not on disk", scene.name, unsynced.0);
+    }
 }
