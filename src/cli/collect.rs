@@ -48,7 +48,7 @@ pub struct Args {
     #[command(flatten)]
     source: SourceArgs,
     /// Take a finished record of another product, as JSON; `-` is stdin.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifests", "kubeconfig", "collectors"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifests", "kubeconfig", "collectors", "rebind"])]
     record: Option<PathBuf>,
     /// Allow a kind of record that this program does not know; may be given several times.
     #[arg(long, value_name = "KIND", requires = "record")]

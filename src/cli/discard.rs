@@ -21,7 +21,7 @@ use super::output::{Output, count};
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
 pub struct Args {
-    /// The ids of records, as `status --json` and `collect --json` print them.
+    /// The ids of records, as `collect --json` prints them and the names of their files begin.
     #[arg(value_name = "ID")]
     ids: Vec<Uuid>,
     /// Every pending record of this kind; may be given several times.

@@ -21,6 +21,12 @@ use super::output::{Output, bytes, count, escaped};
 /// No bundle was written, which is no failure.
 const NO_BUNDLE: u8 = 4;
 
+/// What rejected records are not packed together with.
+#[cfg(feature = "agent")]
+const NOT_WITH_REJECTED: [&str; 3] = ["new", "manifests", "kubeconfig"];
+#[cfg(not(feature = "agent"))]
+const NOT_WITH_REJECTED: [&str; 1] = ["new"];
+
 /// What says how to make a bundle says nothing about one that was made.
 #[cfg(feature = "agent")]
 const AGAIN_CONFLICTS: [&str; 5] = ["new", "note", "rejected", "manifests", "kubeconfig"];
@@ -46,7 +52,7 @@ pub struct Args {
     #[arg(long)]
     new: bool,
     /// Pack the records that ingest rejected, and nothing else, to try again.
-    #[arg(long, conflicts_with = "new")]
+    #[arg(long, conflicts_with_all = NOT_WITH_REJECTED)]
     rejected: bool,
     /// Write the bundle of an earlier export again, the same bytes.
     #[arg(long, value_name = "SEQUENCE", conflicts_with_all = AGAIN_CONFLICTS)]

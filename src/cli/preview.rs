@@ -14,6 +14,12 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
 
+/// What rejected records are not looked at together with.
+#[cfg(feature = "agent")]
+const NOT_WITH_REJECTED: [&str; 3] = ["new", "manifests", "kubeconfig"];
+#[cfg(not(feature = "agent"))]
+const NOT_WITH_REJECTED: [&str; 1] = ["new"];
+
 /// Print exactly what an export would contain.
 ///
 /// Prints the pending records, one a line, byte for byte as they would lie in the bundle. With --manifests DIR
@@ -30,7 +36,7 @@ pub struct Args {
     #[arg(long)]
     new: bool,
     /// The records that ingest rejected, as `export --rejected` would pack them.
-    #[arg(long, conflicts_with = "new")]
+    #[arg(long, conflicts_with_all = NOT_WITH_REJECTED)]
     rejected: bool,
 }
 
@@ -68,7 +74,11 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     if !telemetry.on {
         output.note(&format!("telemetry is off ({}): nothing would leave", telemetry.by.as_str()));
     } else if records.is_empty() {
-        let nothing = if args.new { "nothing new is pending" } else { "nothing is pending" };
+        let nothing = match (args.rejected, args.new) {
+            (true, _) => "nothing was rejected",
+            (false, true) => "nothing new is pending",
+            (false, false) => "nothing is pending",
+        };
         output.note(&format!("{nothing}: nothing would leave"));
     }
     if args.is_report() {

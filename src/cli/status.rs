@@ -82,8 +82,8 @@ fn doubt_text(doubt: Doubt) -> String {
              of it is in use; nothing is lost, and the next export continues above {seen}"
         ),
         Doubt::Fork(sequence) => format!(
-            "ingest has two bundles with sequence {sequence}: a copy of this store is in use elsewhere; `init \
-             --new-client` there makes it a client of its own"
+            "ingest had another bundle in the place of sequence {sequence}: a copy of this store was or is in use \
+             elsewhere; nothing is lost, and `init --new-client` there makes it a client of its own"
         ),
         Doubt::Gap(sequence) => {
             format!(

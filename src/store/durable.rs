@@ -137,7 +137,7 @@ pub fn write_with<T, E: From<FileError>>(
     let mut temporary = Temporary(Some(temporary));
     let made = fill(&mut temporary, path, access, write)?;
     temporary.persist(path, existing).map_err(failed("write", path))?;
-    sync_directory(directory)?;
+    sync_directory(directory).map_err(|error| failed("write", path)(error.source))?;
     Ok(made)
 }
 

@@ -113,7 +113,7 @@ pub enum Doubt {
     },
     /// Ingest has seen another bundle under this sequence number: two copies of the store are in use.
     Fork(u64),
-    /// Ingest has not seen the bundle before the one with this number.
+    /// Ingest has seen the bundle after this one, and not this one, which still holds something that is pending.
     Gap(u64),
 }
 
@@ -149,10 +149,10 @@ impl Store {
             doubts.push(Doubt::Behind { seen, own });
         }
         doubts.extend(of_this().filter(|word| word.chain == "fork").map(|word| Doubt::Fork(word.sequence)));
-        // A gap is filled when the bundle arrives that was missing.
+        // A gap is filled when the bundle arrives that was missing, and does not matter once nothing in it is pending.
         let arrived: BTreeSet<_> = of_this().map(|word| word.sequence).collect();
-        let gaps = of_this().filter(|word| word.chain == "gap").map(|word| word.sequence);
-        doubts.extend(gaps.filter(|number| !arrived.contains(&(number - 1))).map(Doubt::Gap));
+        let gaps = of_this().filter(|word| word.chain == "gap").filter_map(|word| word.sequence.checked_sub(1));
+        doubts.extend(gaps.filter(|it| !arrived.contains(it) && self.bundle(*it).is_some()).map(Doubt::Gap));
         doubts.dedup();
         Ok(doubts)
     }
@@ -187,9 +187,14 @@ impl LockedStore {
             highest = names.iter().filter_map(|name| numbered(name.to_str()?)).fold(highest, u64::max);
         }
         let acknowledged = self.acknowledgements()?;
-        let seen = acknowledged.iter().filter(|word| word.store == self.id()).map(|word| word.highest_sequence);
+        let of_this = || acknowledged.iter().filter(|word| word.store == self.id());
+        let seen = of_this().map(|word| word.highest_sequence);
         highest = seen.filter(|number| *number < MAX_INTEGER).fold(highest, u64::max);
-        let previous = self.exports()?.last().map(|export| export.manifest_sha256);
+        // A store that was restored knows the manifest before the next one from its receipt, if at all.
+        let exported = self.exports()?.last().map(|export| (export.sequence, export.manifest_sha256));
+        let answered = of_this().map(|word| (word.sequence, word.manifest_sha256));
+        let newest = exported.into_iter().chain(answered).max_by_key(|(sequence, _)| *sequence);
+        let previous = newest.map(|(_, digest)| digest);
         if highest >= MAX_INTEGER { Err(StoreError::Exhausted) } else { Ok((highest + 1, previous)) }
     }
 
@@ -311,8 +316,8 @@ impl LockedStore {
             }
         }
         self.recover_bundles()?;
-        if !words.is_empty() && self.settle(&by_receipt(words))? != (0, 0) {
-            self.prune_bundles()?;
+        if !words.is_empty() {
+            self.settle(&by_receipt(words))?;
         }
         Ok(())
     }

@@ -132,7 +132,7 @@ struct Description {
     /// Pseudonyms that stand for the installation, once it is known.
     #[serde(default)]
     installation: BTreeSet<String>,
-    /// Records lost to retention unsent, by kind.
+    /// Records lost to retention without a receipt, by kind.
     #[serde(default)]
     dropped: BTreeMap<String, u64>,
     /// Records removed by a person, by kind.
