@@ -100,7 +100,8 @@ fn prepared(used: bool) -> Desk {
 /// Insists on a failure that names what could not be written.
 fn full(printed: Printed, desk: &Desk) -> Printed {
     let place = desk.path("");
-    printed.code(1).says("No space left on device").says(place.to_str().unwrap().trim_end_matches('/'))
+    let place = place.to_str().unwrap().trim_end_matches('/');
+    printed.code(1).says("No space left on device").says(place).says(" bytes are free there)")
 }
 
 /// Runs a command with no block free, with one, and so on until it succeeds; until then nothing changes.
