@@ -85,11 +85,10 @@ fn doubt_text(doubt: Doubt) -> String {
             "ingest had another bundle in the place of sequence {sequence}: a copy of this store was or is in use \
              elsewhere; nothing is lost, and `init --new-client` there makes it a client of its own"
         ),
-        Doubt::Gap(sequence) => {
-            format!(
-                "ingest has not seen the bundle before sequence {sequence}; it may be under way, or `--again` sends it"
-            )
-        }
+        Doubt::Gap(sequence) => format!(
+            "ingest has not seen the bundle of sequence {sequence}; it may be under way, or `export --again {sequence}` \
+             writes it again"
+        ),
     }
 }
 

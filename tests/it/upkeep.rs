@@ -243,6 +243,20 @@ fn a_store_that_was_copied_is_told_and_loses_nothing() {
 }
 
 #[test]
+fn a_bundle_that_did_not_arrive_is_told_until_it_does() {
+    let (desk, _) = with_records(1);
+    desk.line("export -o 1.tar").ok();
+    collect(&desk, 2, "");
+    desk.line("export --new -o 2.tar").ok();
+    answered(&desk, "2.tar", "archive").ok().says("ingest has not seen the bundle before this one");
+    assert_eq!(status(&desk)["doubts"], json!([{ "kind": "gap", "sequence": 1 }]));
+    desk.line("status").ok().prints("`export --again 1` writes it again");
+    desk.line("export --again 1 -o again.tar").ok();
+    answered(&desk, "again.tar", "archive").ok();
+    assert_eq!((&status(&desk)["doubts"], &status(&desk)["pending"]["records"]), (&json!([]), &json!(0)));
+}
+
+#[test]
 fn what_is_set_aside_says_why() {
     let (desk, _) = with_records(1);
     desk.file("state/store/records/letter.pdf", "to whom it may concern");
