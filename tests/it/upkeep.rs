@@ -243,6 +243,28 @@ fn a_store_that_was_copied_is_told_and_loses_nothing() {
 }
 
 #[test]
+fn an_identity_on_a_second_desk_has_a_chain_of_its_own() {
+    let (desk, _) = with_records(1);
+    desk.line("export -o 1.tar").ok();
+    answered(&desk, "1.tar", "archive").ok();
+    collect(&desk, 2, "--store second");
+    desk.line("export -o second.tar --store second").ok();
+    let (first, second) = (manifest(&desk, "1.tar"), manifest(&desk, "second.tar"));
+    assert_eq!((&first["client"], &first["sequence"]), (&second["client"], &second["sequence"]));
+    assert_ne!(first["store"], second["store"]);
+    // Carried back to the wrong desk, its receipt changes nothing there; at the right one it counts.
+    let printed = answered(&desk, "second.tar", "archive").ok();
+    assert!(printed.stderr.contains("another store of this client"), "{}", printed.stderr);
+    let receipts = desk.tree("receipts").into_iter().filter(|name| name.contains(".receipt."));
+    let receipts: Vec<_> = receipts.map(|name| format!("receipts/{name}")).collect();
+    let key = ["receipt", "--store", "second", "--receipt-key", "archive/receipt-key.pub.pem"];
+    desk.run(key.into_iter().chain(receipts.iter().map(String::as_str))).ok();
+    let found = desk.line("status --store second --json").ok().json();
+    assert_eq!((&found["pending"]["records"], &found["doubts"]), (&json!(0), &json!([])));
+    assert_eq!(status(&desk)["doubts"], json!([]));
+}
+
+#[test]
 fn a_bundle_that_did_not_arrive_is_told_until_it_does() {
     let (desk, _) = with_records(1);
     desk.line("export -o 1.tar").ok();
