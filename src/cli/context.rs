@@ -55,8 +55,10 @@ impl Context {
     /// The identity, if there is one. A store without one means that it was lost, not that there is none yet.
     pub fn identity(&self) -> Result<Option<Identity>, Failure> {
         let (path, store) = (self.identity_path()?, self.store_path()?);
+        // In this order: another process may be making both, the identity first.
+        let has_store = store.join("store.json").exists();
         let identity = Identity::load(&path)?;
-        if identity.is_none() && store.join("store.json").exists() {
+        if identity.is_none() && has_store {
             let (store, path) = (store.display(), path.display());
             return Err(Failure::new(format!("there is a store in {store}, but its identity is not in {path}"))
                 .hint("restore the identity from a backup; if it is lost, `init --new-client` makes a new client"));

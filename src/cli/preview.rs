@@ -115,6 +115,8 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
                 Ok(bytes) => shown.push(Shown { kind: record.envelope.kind.as_str().to_owned(), bytes }),
                 // An export will set it aside; looking changes nothing.
                 Err(error @ StoreError::Damaged { .. }) => output.warning(&error.to_string(), None),
+                // Looking takes no lock: a receipt came for it meanwhile.
+                Err(StoreError::File(error)) if error.is_not_found() => {}
                 Err(error) => return Err(error.into()),
             }
         }
