@@ -9,7 +9,7 @@ use serde_json::json;
 
 use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::identity::Identity;
-use kubermatic_telemetry::reporter::{self, Selection};
+use kubermatic_telemetry::reporter;
 use kubermatic_telemetry::store::{Export, LockedStore, Store};
 
 use super::Done;
@@ -17,15 +17,10 @@ use super::context::Context;
 use super::failure::Failure;
 use super::files::Target;
 use super::output::{Output, bytes, count, escaped};
+use super::selection::SelectionArgs;
 
 /// No bundle was written, which is no failure.
 const NO_BUNDLE: u8 = 4;
-
-/// What rejected records are not packed together with.
-#[cfg(feature = "agent")]
-const NOT_WITH_REJECTED: [&str; 3] = ["new", "manifests", "kubeconfig"];
-#[cfg(not(feature = "agent"))]
-const NOT_WITH_REJECTED: [&str; 1] = ["new"];
 
 /// What says how to make a bundle says nothing about one that was made.
 #[cfg(feature = "agent")]
@@ -48,12 +43,8 @@ pub struct Args {
     /// A note that goes with the bundle, such as the number of an approval; at most 1 KiB.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Only what was never exported.
-    #[arg(long)]
-    new: bool,
-    /// Pack the records that ingest rejected, and nothing else, to try again.
-    #[arg(long, conflicts_with_all = NOT_WITH_REJECTED)]
-    rejected: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
     /// Write the bundle of an earlier export again, the same bytes.
     #[arg(long, value_name = "SEQUENCE", conflicts_with_all = AGAIN_CONFLICTS)]
     again: Option<u64>,
@@ -85,12 +76,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         None => pack(args, &identity, &store, &limits, context, output)?.map(|export| export.sequence),
     };
     let Some(sequence) = sequence else {
-        let nothing = match (args.rejected, args.new) {
-            (true, _) => "nothing was rejected",
-            (false, true) => "nothing new is pending",
-            (false, false) => "nothing is pending",
-        };
-        output.note(&format!("{nothing}: no bundle was written"));
+        output.note(&format!("{}: no bundle was written", args.selection.nothing()));
         return Ok(ExitCode::from(NO_BUNDLE));
     };
     let (export, file) = reporter::open_bundle(&store, sequence)?;
@@ -137,7 +123,7 @@ fn pack(
     context: &Context,
     output: &Output,
 ) -> Result<Option<Export>, Failure> {
-    let selection = Selection { only_new: args.new, rejected: args.rejected, note: args.note.clone() };
+    let selection = args.selection.selection(args.note.clone());
     let mut progress = output.progress("packing");
     let mut heard = |done, total| progress.update(done, total);
     let packed = reporter::export(store, identity, &selection, limits, context.environment(), &mut heard)?;

@@ -23,6 +23,7 @@ mod pseudonym;
 mod receipt;
 #[cfg(feature = "agent")]
 mod schedule;
+mod selection;
 #[cfg(feature = "agent")]
 mod source;
 mod status;

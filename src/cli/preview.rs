@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use kubermatic_telemetry::record::{self, reference};
-use kubermatic_telemetry::reporter::{self, Selection};
+use kubermatic_telemetry::reporter;
 use kubermatic_telemetry::store::StoreError;
 use uuid::Uuid;
 
@@ -13,12 +13,7 @@ use super::Done;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
-
-/// What rejected records are not looked at together with.
-#[cfg(feature = "agent")]
-const NOT_WITH_REJECTED: [&str; 3] = ["new", "manifests", "kubeconfig"];
-#[cfg(not(feature = "agent"))]
-const NOT_WITH_REJECTED: [&str; 1] = ["new"];
+use super::selection::SelectionArgs;
 
 /// Print exactly what an export would contain.
 ///
@@ -32,12 +27,8 @@ pub struct Args {
     #[cfg(feature = "agent")]
     #[command(flatten)]
     source: super::source::SourceArgs,
-    /// Only what was never exported.
-    #[arg(long)]
-    new: bool,
-    /// The records that ingest rejected, as `export --rejected` would pack them.
-    #[arg(long, conflicts_with_all = NOT_WITH_REJECTED)]
-    rejected: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,12 +65,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     if !telemetry.on {
         output.note(&format!("telemetry is off ({}): nothing would leave", telemetry.by.as_str()));
     } else if records.is_empty() {
-        let nothing = match (args.rejected, args.new) {
-            (true, _) => "nothing was rejected",
-            (false, true) => "nothing new is pending",
-            (false, false) => "nothing is pending",
-        };
-        output.note(&format!("{nothing}: nothing would leave"));
+        output.note(&format!("{}: nothing would leave", args.selection.nothing()));
     }
     if args.is_report() {
         let client = client.ok_or_else(|| {
@@ -109,7 +95,7 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
     let mut shown = Vec::new();
     let store = identity.as_ref().map(|identity| context.store(identity)).transpose()?.flatten();
     if let Some(store) = &store {
-        let selection = Selection { only_new: args.new, rejected: args.rejected, note: None };
+        let selection = args.selection.selection(None);
         for record in reporter::select(store, &selection)? {
             match store.load(&record) {
                 Ok(bytes) => shown.push(Shown { kind: record.envelope.kind.as_str().to_owned(), bytes }),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -455,7 +456,11 @@ fn fault() -> impl Strategy<Value = Option<Fault>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("testdata/store-model.txt"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_happens_in_whatever_order_the_store_holds_what_it_must(

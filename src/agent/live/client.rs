@@ -118,6 +118,11 @@ impl ApiServer {
         Self { deadline, ..self.clone() }
     }
 
+    /// Another API server, asked in the same manner, whose traffic counts with this one's.
+    pub fn beside(&self, config: Config, deadline: Instant) -> Result<Self, Cause> {
+        Self::new(config, self.manner, deadline, Arc::clone(&self.traffic))
+    }
+
     /// Reads one JSON document.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Cause> {
         self.insist(async || {
@@ -158,7 +163,6 @@ impl ApiServer {
                 ended => return ended,
             }
         }
-        sink.clear();
         Err(Cause::Expired)
     }
 

@@ -24,7 +24,6 @@ use tokio::time::Instant;
 
 use super::{Collector, Survey};
 use crate::pseudonym::{Pseudonym, Pseudonymizer};
-use crate::record::problem::Category;
 pub use cause::Cause;
 use client::{ApiServer, Manner, Traffic};
 pub use connect::KubeconfigError;
@@ -123,14 +122,6 @@ pub enum Place {
     Seed(Pseudonym),
     /// A user cluster.
     UserCluster(Pseudonym),
-}
-
-impl Trouble {
-    /// The category of the problem that the record has for it.
-    #[must_use]
-    pub fn category(&self) -> Category {
-        self.cause.category()
-    }
 }
 
 /// What was found.

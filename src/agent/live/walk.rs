@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::cause::Cause;
-use super::client::{ApiServer, Manner, Sink};
+use super::client::{ApiServer, Sink};
 use super::resources::{self, Resource};
 use super::{Found, Installation, Place, Trouble, Version, secrets};
 use crate::agent::Collector;
@@ -22,7 +22,7 @@ use crate::agent::survey::{self, Platform, Survey};
 use crate::pseudonym::{NameType, Pseudonym, Pseudonymizer};
 use crate::record::kubermatic::{Cluster, MachineDeployment};
 use crate::record::kubernetes::Node;
-use crate::record::problem::{Category, Problem, Step};
+use crate::record::problem::{Category, Step};
 
 /// How many seeds, and how many user clusters, are read at once.
 const AT_ONCE: usize = 8;
@@ -34,7 +34,7 @@ pub(super) struct Walk<'w> {
     heard: &'w dyn Fn(u64, u64),
     /// Steps done, and steps known so far.
     progress: Cell<(u64, u64)>,
-    problems: RefCell<Vec<Problem>>,
+    notes: RefCell<Notes<'w>>,
     troubles: RefCell<Vec<Trouble>>,
     /// Names of seeds and user clusters that a kubeconfig was given for and that were found.
     met: RefCell<BTreeSet<String>>,
@@ -131,7 +131,7 @@ impl<'w> Walk<'w> {
             names,
             heard,
             progress: Cell::default(),
-            problems: RefCell::default(),
+            notes: RefCell::new(Notes::new(names)),
             troubles: RefCell::default(),
             met: RefCell::default(),
         }
@@ -152,10 +152,7 @@ impl<'w> Walk<'w> {
         }
         seeds.sort_by(|left: &Object<objects::Seed>, right| left.name.cmp(&right.name));
         let master_nodes = self.nodes(master, Place::Master, Whose::MASTER).await;
-        let mut notes = Notes::new(self.names);
-        notes.extend(self.problems.take());
-        let configuration = Installed::of(&configurations, &mut notes);
-        self.problems.borrow_mut().extend(notes.into_problems());
+        let configuration = Installed::of(&configurations, &mut self.notes.borrow_mut());
         let platform = match presence {
             Presence::Installed if self.wants(Collector::Kubermatic) => {
                 Some(self.platform(master, &configuration).await)
@@ -166,12 +163,10 @@ impl<'w> Walk<'w> {
         let found = self.seeds(&seeds, &configuration, master_uid.as_deref()).await;
         let (machine_deployments, user_nodes) = self.user_clusters(&found).await;
         let version_of = |name: &str| found.iter().find(|seed| seed.name == name)?.version.as_deref();
-        let mut notes = Notes::new(self.names);
-        notes.extend(self.problems.take());
-        let seed_rows = survey::seeds(&seeds, &configuration, version_of, &mut notes);
+        let seed_rows = survey::seeds(&seeds, &configuration, version_of, &mut self.notes.borrow_mut());
         let mut survey = Survey {
             installation: Vec::new(),
-            kubernetes_version: survey::version(self.installation.version.as_deref(), &mut notes),
+            kubernetes_version: survey::version(self.installation.version.as_deref(), &mut self.notes.borrow_mut()),
             kubermatic: platform,
             nodes: master_nodes,
             problems: Vec::new(),
@@ -182,7 +177,7 @@ impl<'w> Walk<'w> {
             survey.nodes.extend(seed.nodes);
         }
         survey.nodes.extend(user_nodes);
-        let clusters = survey::take(clusters, &mut notes);
+        let clusters = self.take(clusters);
         if let Some(platform) = &mut survey.kubermatic {
             (platform.seeds, platform.clusters) = (seed_rows, clusters);
             platform.machine_deployments = machine_deployments;
@@ -190,9 +185,9 @@ impl<'w> Walk<'w> {
         let configuration_uid = configurations.into_iter().next().and_then(|object| object.uid);
         let uids: BTreeSet<_> = master_uid.into_iter().chain(configuration_uid).collect();
         survey.installation = uids.iter().map(|uid| self.names.installation(uid)).collect();
-        survey.problems = notes.into_problems();
         let has_kubermatic = presence != Presence::Absent;
         let unknown_kubeconfigs = self.unknown_kubeconfigs();
+        survey.problems = self.notes.into_inner().into_problems();
         let mut troubles = self.troubles.into_inner();
         troubles.sort_by_key(|trouble| trouble.place);
         Found { survey, has_kubermatic, troubles, unknown_kubeconfigs, requests: 0, bytes: 0 }
@@ -317,18 +312,13 @@ impl<'w> Walk<'w> {
         };
         let reference = object.fields.as_ref().and_then(|fields| fields.spec.kubeconfig.as_ref());
         let secret = secrets::of_seed(&object.namespace, reference);
-        let server = match self.connect(&object.name, &self.installation.master, secret).await {
-            Ok(server) => server,
-            Err(cause) => {
-                let attempt = matches!(cause, Cause::Forbidden).then_some(GET_SECRETS);
-                self.lost(place, attempt, &[Step::Seeds, Step::Nodes], cause);
-                return found;
-            }
-        };
+        let steps = [Step::Seeds, Step::Nodes];
+        let keeper = &self.installation.master;
+        let Some(server) = self.connect(&object.name, place, &steps, keeper, secret).await else { return found };
         match server.get::<Version>(resources::VERSION).await {
             Ok(version) => found.version = version.git_version,
             Err(cause) => {
-                self.lost(place, None, &[Step::Seeds, Step::Nodes], cause);
+                self.lost(place, None, &steps, cause);
                 return found;
             }
         }
@@ -398,17 +388,13 @@ impl<'w> Walk<'w> {
         let seed_server = seed_server.until(self.cluster_deadline());
         let inside = self.installation.inside && seed.is_master;
         let secret = secrets::of_user_cluster(&target.name, target.namespace.as_deref(), inside);
-        let server = match self.connect(&target.name, &seed_server, Ok(secret)).await {
-            Ok(server) => server,
-            Err(cause) => {
-                let attempt = matches!(cause, Cause::Forbidden).then_some(GET_SECRETS);
-                self.lost(place, attempt, &[Step::MachineDeployments, Step::Nodes], cause);
-                return Default::default();
-            }
+        let steps = [Step::MachineDeployments, Step::Nodes];
+        let Some(server) = self.connect(&target.name, place, &steps, &seed_server, Ok(secret)).await else {
+            return Default::default();
         };
         // Without a connection both lists would fail alike.
         if let Err(cause) = server.exists(resources::VERSION).await {
-            self.lost(place, None, &[Step::MachineDeployments, Step::Nodes], cause);
+            self.lost(place, None, &steps, cause);
             return Default::default();
         }
         let machine_deployments = self.machine_deployments(&server, place, &seed.name, &target.name).await;
@@ -435,24 +421,38 @@ impl<'w> Walk<'w> {
         self.take(rows)
     }
 
-    /// Connects to a seed or user cluster: with the kubeconfig that was given for it, else with that of its Secret.
+    /// The API server of a seed or user cluster; without it these steps are lost.
     async fn connect(
+        &self,
+        name: &str,
+        place: Place,
+        steps: &[Step],
+        keeper: &ApiServer,
+        secret: Result<secrets::Place, Cause>,
+    ) -> Option<ApiServer> {
+        let config = self.config(name, keeper, secret).await;
+        let server = config.and_then(|config| keeper.beside(config, self.cluster_deadline()));
+        let lost = |cause| {
+            let attempt = matches!(cause, Cause::Forbidden).then_some(GET_SECRETS);
+            self.lost(place, attempt, steps, cause);
+        };
+        server.map_err(lost).ok()
+    }
+
+    /// The kubeconfig that was given for a seed or user cluster, else that of its Secret.
+    async fn config(
         &self,
         name: &str,
         keeper: &ApiServer,
         secret: Result<secrets::Place, Cause>,
-    ) -> Result<ApiServer, Cause> {
-        let installation = self.installation;
-        let config: Config = match installation.kubeconfigs.get(name) {
+    ) -> Result<Config, Cause> {
+        match self.installation.kubeconfigs.get(name) {
             Some(config) => {
                 self.met.borrow_mut().insert(name.to_owned());
-                config.clone()
+                Ok(config.clone())
             }
-            None => secrets::read(keeper, &secret?).await?,
-        };
-        let options = &installation.options;
-        let manner = Manner { page_size: options.page_size, request_timeout: options.request_timeout };
-        ApiServer::new(config, manner, self.cluster_deadline(), installation.traffic.clone())
+            None => secrets::read(keeper, &secret?).await,
+        }
     }
 
     fn cluster_deadline(&self) -> Instant {
@@ -487,9 +487,7 @@ impl<'w> Walk<'w> {
 
     /// Takes the rows of a list, and leaves its problems with the others.
     fn take<R>(&self, rows: Rows<'_, R>) -> Vec<R> {
-        let (rows, problems) = rows.into_parts();
-        self.problems.borrow_mut().extend(problems);
-        rows
+        survey::take(rows, &mut self.notes.borrow_mut())
     }
 
     /// Notes that a whole place, or several steps of it, can't be read.
@@ -501,8 +499,7 @@ impl<'w> Walk<'w> {
     }
 
     fn problem(&self, step: Step, category: Category, place: Place) {
-        let concerns = place.pseudonym();
-        self.problems.borrow_mut().push(Problem { category, concerns, step });
+        self.notes.borrow_mut().problem(step, category, place.pseudonym());
     }
 
     fn trouble(&self, place: Place, attempt: Option<&'static str>, cause: Cause) {
