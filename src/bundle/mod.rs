@@ -5,6 +5,7 @@
 pub mod container;
 pub mod delta;
 pub mod error;
+mod gzip;
 pub mod limits;
 pub mod manifest;
 pub mod pack;

@@ -4,12 +4,12 @@ use std::io::{self, Read, Seek, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use flate2::{Compression, GzBuilder};
 use uuid::Uuid;
 
 use super::container::{self, Shape};
 use super::delta;
 use super::error::VerifyError;
+use super::gzip::GzipWriter;
 use super::limits::{LimitExceeded, Limits, within};
 use super::manifest::{Counts, Encoding, FORMAT, Manifest, PAYLOAD_NAME, Payload, RecordEntry, Seconds};
 use super::verify::entry_name;
@@ -114,7 +114,7 @@ pub fn pack<E, W: Write>(
     within("the number of records", items.len() as u64, limits.records as u64)?;
     items.sort_by(|left, right| left.envelope.order(left.id).cmp(&right.envelope.order(right.id)));
     let mtime = header.created.unix();
-    let gzip = GzBuilder::new().mtime(0).write(Hashing::new(payload), Compression::best());
+    let gzip = GzipWriter::new(Hashing::new(payload));
     let mut inner = Hashing::new(gzip);
     let mut entries: Vec<RecordEntry> = Vec::with_capacity(items.len());
     let mut previous: Option<Document> = None;
@@ -165,7 +165,7 @@ pub fn pack<E, W: Write>(
 pub fn check_alone(document: &Document, limits: &Limits) -> Result<(), LimitExceeded> {
     let size = document.bytes().len() as u64;
     within("the size of a record in bytes", size, limits.record_bytes)?;
-    let mut gzip = GzBuilder::new().write(Hashing::new(io::sink()), Compression::best());
+    let mut gzip = GzipWriter::new(Hashing::new(io::sink()));
     // Writing to nowhere does not fail.
     let compressed = gzip.write_all(document.bytes()).and_then(|()| gzip.finish()).map_or(0, |sink| sink.finish().1);
     // Half of what is allowed: among others of its like a record may compress better than alone.
