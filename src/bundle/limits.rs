@@ -17,6 +17,8 @@ pub struct Limits {
     pub total_bytes: u64,
     /// How many times the payload the inner tar may be.
     pub ratio: u64,
+    /// How many deltas may follow a full record.
+    pub delta_chain: usize,
     /// JSON nesting and string lengths.
     pub json: Bounds,
     /// `note`, `producer` and receipt reasons, in bytes.
@@ -35,6 +37,7 @@ impl Default for Limits {
             record_bytes: 32 * MIB,
             total_bytes: 4096 * MIB,
             ratio: 400,
+            delta_chain: 20_000,
             json: Bounds::default(),
             text_bytes: 1024,
             rotation: 16,

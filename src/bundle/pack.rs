@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use uuid::Uuid;
 
 use super::container::{self, Shape};
-use super::delta;
+use super::delta::Changes;
 use super::error::VerifyError;
 use super::gzip::GzipWriter;
 use super::limits::{LimitExceeded, Limits, within};
@@ -118,7 +118,7 @@ pub fn pack<E, W: Write>(
     let mut inner = Hashing::new(gzip);
     let mut entries: Vec<RecordEntry> = Vec::with_capacity(items.len());
     let mut previous: Option<Document> = None;
-    let (mut total, all) = (0_u64, items.len() as u64);
+    let (mut total, all, mut chain) = (0_u64, items.len() as u64, 0);
     for (index, item) in items.into_iter().enumerate() {
         let id = item.id;
         let bytes = load(id).map_err(|source| PackError::Load { id, source })?;
@@ -132,10 +132,16 @@ pub fn pack<E, W: Write>(
             return Err(PackError::Envelope { id, source });
         }
         let same = |last: &RecordEntry| last.kind == envelope.kind && last.version == envelope.version;
-        let base = previous.as_ref().filter(|_| entries.last().is_some_and(same));
+        let base = previous.as_ref().filter(|_| entries.last().is_some_and(same) && chain < limits.delta_chain);
         let delta = base.and_then(|base| smaller_delta(base, &document, limits));
         let name = entry_name(index, envelope.kind.as_str());
-        container::write_file(&mut inner, &name, delta.as_deref().unwrap_or(document.bytes()), mtime)?;
+        match &delta {
+            Some((changes, size)) => {
+                container::write_with(&mut inner, &name, *size, mtime, |out| changes.write_to(out))?
+            }
+            None => container::write_file(&mut inner, &name, document.bytes(), mtime)?,
+        }
+        chain = if delta.is_some() { chain + 1 } else { 0 };
         entries.push(RecordEntry {
             id,
             kind: envelope.kind,
@@ -182,11 +188,21 @@ fn counts(document: &Document) -> io::Result<Counts> {
     Ok(Counts::new(&counts)?)
 }
 
-/// The delta, if it is smaller than the record and within what verifying lets pass.
-fn smaller_delta(base: &Document, document: &Document, limits: &Limits) -> Option<Vec<u8>> {
-    let delta = delta::encode(base, document);
-    let smaller = delta.len() < document.bytes().len();
-    (smaller && canonical::check(&delta, Form::Plain, &limits.json).is_ok()).then_some(delta)
+/// The delta and its size, if it is smaller than the record and within what verifying lets pass.
+fn smaller_delta<'d>(base: &'d Document, document: &'d Document, limits: &Limits) -> Option<(Changes<'d>, u64)> {
+    /// A row lies deeper in a delta than in its record: below `rows`, the member and `put`.
+    const DEEPER: usize = 2;
+    let changes = Changes::between(base, document);
+    let size = changes.size();
+    if size >= document.bytes().len() as u64 {
+        return None;
+    }
+    let fits = document.depth() + DEEPER <= limits.json.depth || {
+        let mut text = Vec::new();
+        let written = changes.write_to(&mut text).is_ok();
+        written && canonical::check(&text, Form::Plain, &limits.json).is_ok()
+    };
+    fits.then_some((changes, size))
 }
 
 fn manifest(header: Header, payload: Payload, records: Vec<RecordEntry>, key: &SigningKey) -> Manifest {

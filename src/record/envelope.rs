@@ -184,7 +184,7 @@ impl Envelope {
 fn string(field: &'static str, text: Option<&str>, expected: &'static str) -> Result<String, EnvelopeError> {
     let text = text.ok_or(EnvelopeError::Missing(field))?;
     let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    quoted.map(|raw| canonical::unescape(raw).into_owned()).ok_or(EnvelopeError::Invalid { field, expected })
+    quoted.map(|raw| canonical::unescape(raw.as_bytes()).into_owned()).ok_or(EnvelopeError::Invalid { field, expected })
 }
 
 #[cfg(test)]
