@@ -1,6 +1,7 @@
 //! Failures as a person sees them: what was attempted on what, why it failed, and a hint.
 
 use kubermatic_telemetry::bundle::VerifyError;
+use kubermatic_telemetry::bundle::pack::PackError;
 use kubermatic_telemetry::identity::IdentityError;
 use kubermatic_telemetry::receipt::ReceiptError;
 use kubermatic_telemetry::record::foreign::ForeignError;
@@ -179,6 +180,11 @@ fn receipt_hint(error: &ReceiptError) -> Option<&'static str> {
 fn export_hint(error: &ExportError) -> Option<&'static str> {
     match error {
         ExportError::NoSuchExport(_) => Some("`status --history` lists the exports"),
+        ExportError::Pack(error) if matches!(**error, PackError::Limit(_)) => Some(
+            "export in several bundles with --max-size and -o DIR/, or raise the limit with --limit, which whoever \
+             verifies the bundle has to raise as well",
+        ),
+        ExportError::DoesNotFit { .. } => Some("allow larger bundles with --max-size, or `discard` the record"),
         ExportError::NotKept(_) | ExportError::Damaged(_) => {
             Some("its records are still pending unless a receipt came: export them anew")
         }

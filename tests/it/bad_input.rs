@@ -371,12 +371,14 @@ fn an_output_that_exists_is_replaced_only_by_force() {
 }
 
 #[test]
-fn a_directory_is_no_output() {
+fn a_directory_is_an_output_for_bundles_only() {
     let desk = Desk::new();
     fs::create_dir(desk.path("out")).unwrap();
     desk.collect();
-    refused(&desk, "export -o out", "out is a directory", "name a file in it");
-    refused(&desk, "export -o out/ --force", "out/ is a directory", "name a file in it");
+    refused(&desk, "keys export -o out", "out is a directory", "name a file in it");
+    refused(&desk, "keys export -o out/ --force", "out/ is a directory", "name a file in it");
+    // Bundles have names of their own.
+    desk.line("export -o out").ok().says("wrote    out/");
 }
 
 #[test]
