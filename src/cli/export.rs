@@ -70,7 +70,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let destination = Destination::new(args)?;
     let mut limits = args.limits.limits();
     limits.bundle_bytes = args.max_size.map_or(limits.bundle_bytes, |most| most.min(limits.bundle_bytes));
-    if args.note.as_ref().is_some_and(|note| note.len() > limits.text_bytes) {
+    if args.note.as_ref().is_some_and(|note| note.len() as u64 > limits.text_bytes) {
         return Err(Failure::usage(format!("the note is longer than {} bytes", limits.text_bytes)));
     }
     let Some((identity, store)) = prepare(args, context, output)? else {

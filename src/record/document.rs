@@ -107,21 +107,33 @@ impl Document {
     /// # Errors
     /// Bytes that are not the canonical spelling of a JSON object, or that exceed `bounds`.
     pub fn parse(bytes: Vec<u8>, bounds: &Bounds) -> Result<Self, CanonicalError> {
+        Self::parse_or_return(bytes, bounds).map_err(|(error, _)| error)
+    }
+
+    /// As [`Document::parse`], and gives bytes that are refused back.
+    pub(crate) fn parse_or_return(bytes: Vec<u8>, bounds: &Bounds) -> Result<Self, (CanonicalError, Vec<u8>)> {
+        match Self::index(&bytes, bounds) {
+            Ok(members) => Ok(Self { bytes, members }),
+            Err(error) => Err((error, bytes)),
+        }
+    }
+
+    fn index(bytes: &[u8], bounds: &Bounds) -> Result<Vec<Member>, CanonicalError> {
         let mut members = Vec::new();
         if bytes.len() as u64 > MAX_SIZE {
             return Err(CanonicalError { path: "$".into(), reason: canonical::Reason::Spelling("a record of 2 GiB") });
         }
-        let mut scanner = Scanner::new(&bytes, Form::Record, bounds);
+        let mut scanner = Scanner::new(bytes, Form::Record, bounds);
         scanner
             .members_with(|scanner, name| {
-                let name = Span::new(offset_of(&bytes, name));
-                let (value, rows) = scan_member(scanner, &bytes)?;
+                let name = Span::new(offset_of(bytes, name));
+                let (value, rows) = scan_member(scanner, bytes)?;
                 members.push(Member { name, value, rows });
                 Ok(())
             })
             .and_then(|()| scanner.end())
             .map_err(CanonicalError::rooted)?;
-        Ok(Self { bytes, members })
+        Ok(members)
     }
 
     pub(crate) fn from_parts(bytes: Vec<u8>, members: Vec<Member>) -> Self {

@@ -14,8 +14,13 @@ pub use writer::{RecordWriter, canonicalize};
 
 pub(crate) use scanner::{Scanned, Scanner, unescape};
 
+use crate::text::shortened;
+
 /// The largest magnitude of an integer that every JSON reader keeps: 2^53 − 1 (RFC 7493, section 2.2).
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// How many characters of a member's name a path shows.
+const MOST_OF_A_NAME: usize = 64;
 
 /// What is sorted beyond the member names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +88,7 @@ impl CanonicalError {
     }
 
     fn under_member(mut self, name: &str) -> Self {
-        let escaped = name.escape_debug();
-        self.path = format!(".{escaped}{}", self.path);
+        self.path = format!(".{}{}", shortened(name, MOST_OF_A_NAME), self.path);
         self
     }
 

@@ -111,6 +111,7 @@ impl<'a> Scanner<'a> {
     /// Passes over an object; `visit` is handed each name and must pass over its value.
     pub fn members_with(&mut self, mut visit: impl FnMut(&mut Self, RawStr<'a>) -> Scan<()>) -> Scan<()> {
         self.open(b'{', "an object is expected")?;
+        let start = self.pos;
         let mut previous: Option<RawStr<'a>> = None;
         if self.peek() != Some(b'}') {
             loop {
@@ -119,6 +120,9 @@ impl<'a> Scanner<'a> {
                 match ordered {
                     None | Some(Ordering::Less) => previous = Some(name),
                     Some(Ordering::Equal) => {
+                        return Err(CanonicalError::new(Reason::DuplicateMember).under_member(name));
+                    }
+                    Some(Ordering::Greater) if self.is_named_before(start, name)? => {
                         return Err(CanonicalError::new(Reason::DuplicateMember).under_member(name));
                     }
                     Some(Ordering::Greater) => return spelling("member names are not sorted"),
@@ -132,6 +136,24 @@ impl<'a> Scanner<'a> {
             }
         }
         self.close(b'}', "an object must end here, or go on with a comma")
+    }
+
+    /// Whether a member of the object whose members begin at `start` has this name, of those that were passed over.
+    fn is_named_before(&mut self, start: usize, name: RawStr<'a>) -> Scan<bool> {
+        let end = std::mem::replace(&mut self.pos, start);
+        let mut found = false;
+        // The last one before `end` is the name itself.
+        while !found && self.pos < end {
+            let other = self.string()?;
+            found = self.pos < end && other == name;
+            if self.pos < end {
+                self.expect(b':', "a colon is expected")?;
+                self.value()?;
+                self.expect(b',', "a comma is expected")?;
+            }
+        }
+        self.pos = end;
+        Ok(found)
     }
 
     fn open(&mut self, byte: u8, what: &'static str) -> Scan<()> {
