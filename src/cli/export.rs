@@ -1,21 +1,20 @@
 //! `export`: pack pending records into a signed bundle and write it out.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::identity::Identity;
-use kubermatic_telemetry::reporter;
-use kubermatic_telemetry::store::{Export, LockedStore, Store};
+use kubermatic_telemetry::reporter::{self, split};
+use kubermatic_telemetry::store::{Export, LockedStore, Store, durable};
 
 use super::Done;
 use super::context::Context;
 use super::failure::Failure;
-use super::files::Target;
+use super::files::{LimitArgs, Target};
 use super::output::{Output, bytes, count, escaped};
 use super::selection::SelectionArgs;
 
@@ -24,9 +23,9 @@ const NO_BUNDLE: u8 = 4;
 
 /// What says how to make a bundle says nothing about one that was made.
 #[cfg(feature = "agent")]
-const AGAIN_CONFLICTS: [&str; 5] = ["new", "note", "rejected", "manifests", "kubeconfig"];
+const AGAIN_CONFLICTS: [&str; 6] = ["max_size", "new", "note", "rejected", "manifests", "kubeconfig"];
 #[cfg(not(feature = "agent"))]
-const AGAIN_CONFLICTS: [&str; 3] = ["new", "note", "rejected"];
+const AGAIN_CONFLICTS: [&str; 4] = ["max_size", "new", "note", "rejected"];
 
 /// Pack pending records into a signed bundle.
 ///
@@ -34,9 +33,13 @@ const AGAIN_CONFLICTS: [&str; 3] = ["new", "note", "rejected"];
 /// recognises what it has. Exit code 4 says that no bundle was written, because nothing is pending or telemetry is off.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to write the bundle; `-` is stdout, never a terminal.
-    #[arg(short, long, value_name = "FILE")]
+    /// Where to write the bundle; `-` is stdout, never a terminal. In a directory (`DIR/`) it gets the name
+    /// <client>-<store>-<sequence>.tar.
+    #[arg(short, long, value_name = "FILE|DIR/")]
     output: PathBuf,
+    /// Write several bundles into the directory of -o, cut by time, none larger than this: `20MB`, `10MiB`, bytes.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<u64>,
     #[cfg(feature = "agent")]
     #[command(flatten)]
     source: super::source::SourceArgs,
@@ -51,6 +54,8 @@ pub struct Args {
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
@@ -62,34 +67,128 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     if output.is_json() && args.output.as_os_str() == "-" {
         return Err(Failure::usage("--json and -o - both want stdout").hint("write the bundle to a file with -o FILE"));
     }
-    let target = Target::new(&args.output, args.force, "a bundle")?;
-    let limits = Limits::default();
-    if args.note.as_ref().is_some_and(|note| note.len() > limits.text_bytes) {
+    let destination = Destination::new(args)?;
+    let mut limits = args.limits.limits();
+    limits.bundle_bytes = args.max_size.map_or(limits.bundle_bytes, |most| most.min(limits.bundle_bytes));
+    if args.note.as_ref().is_some_and(|note| note.len() as u64 > limits.text_bytes) {
         return Err(Failure::usage(format!("the note is longer than {} bytes", limits.text_bytes)));
     }
     let Some((identity, store)) = prepare(args, context, output)? else {
         output.note("nothing is pending: no bundle was written");
         return Ok(ExitCode::from(NO_BUNDLE));
     };
-    let sequence = match args.again {
-        Some(sequence) => Some(sequence),
-        None => pack(args, &identity, &store, &limits, context, output)?.map(|export| export.sequence),
+    let way = Way { destination, identity, context, output };
+    let reports = match (args.again, args.max_size) {
+        (Some(sequence), _) => vec![way.deliver(store, sequence)?],
+        (None, None) => match pack(args, &way.identity, &store, &limits, context, output)? {
+            Some(export) => vec![way.deliver(store, export.sequence)?],
+            None => Vec::new(),
+        },
+        (None, Some(_)) => several(args, &way, store, &limits)?,
     };
-    let Some(sequence) = sequence else {
+    if reports.is_empty() {
         output.note(&format!("{}: no bundle was written", args.selection.nothing()));
         return Ok(ExitCode::from(NO_BUNDLE));
-    };
-    let (export, file) = reporter::open_bundle(&store, sequence)?;
-    // Whoever reads the bundle may be slow; collectors must not wait for them.
-    drop(store);
-    write(&target, file, &export)?;
-    let noted = context.locked_store(&identity).and_then(|store| Ok(store.delivered(&export)?));
-    if let Err(failure) = noted {
-        // The bundle is out; without the note its records only count as new once more.
-        output.warning(&format!("the store could not note that the bundle was written: {}", failure.message()), None);
     }
-    report(&target, &export, output)?;
+    if output.is_json() {
+        match reports.as_slice() {
+            [only] if args.max_size.is_none() => output.document(only)?,
+            several => output.document(&several)?,
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where bundles go.
+enum Destination {
+    One(Target),
+    /// A directory, in which each bundle has a name of its own.
+    Directory {
+        path: PathBuf,
+        force: bool,
+    },
+}
+
+impl Destination {
+    /// Checks the place before any work is done for it.
+    fn new(args: &Args) -> Result<Self, Failure> {
+        let has_slash = args.output.as_os_str().as_encoded_bytes().ends_with(b"/");
+        // The same without a slash at its end.
+        let path = args.output.components().as_path();
+        let is_directory = has_slash || path.is_dir();
+        if is_directory {
+            // It is made when there is something to put into it.
+            let parent = durable::parent(path);
+            if path.is_file() {
+                return Err(Failure::new(format!("{} is a file", path.display())).hint("name a directory"));
+            }
+            if !path.is_dir() && !parent.is_dir() {
+                return Err(Failure::new(format!("the directory {} does not exist", parent.display())));
+            }
+            return Ok(Self::Directory { path: path.to_owned(), force: args.force });
+        }
+        if args.max_size.is_some() {
+            return Err(Failure::usage("--max-size may write several bundles, which need a directory")
+                .hint("name one, with a slash at its end: -o bundles/"));
+        }
+        Target::new(path, args.force, "a bundle").map(Self::One)
+    }
+}
+
+/// The way of a committed bundle out of the store.
+struct Way<'a> {
+    destination: Destination,
+    identity: Identity,
+    context: &'a Context,
+    output: &'a Output,
+}
+
+impl Way<'_> {
+    /// Writes a committed bundle out, notes that, and tells a person. Returns what `--json` says of it.
+    fn deliver(&self, store: LockedStore, sequence: u64) -> Result<Value, Failure> {
+        let (export, file) = reporter::open_bundle(&store, sequence)?;
+        let target = match &self.destination {
+            Destination::One(target) => target,
+            Destination::Directory { path, force } => {
+                durable::create_directory(path).map_err(|error| again(error.into(), sequence))?;
+                let name = format!("{}-{}-{sequence}.tar", self.identity.client(), store.id());
+                &Target::new(&path.join(name), *force, "a bundle").map_err(|failure| again(failure, sequence))?
+            }
+        };
+        // Whoever reads the bundle may be slow; collectors must not wait for them.
+        drop(store);
+        target.write(file).map_err(|failure| again(failure, sequence))?;
+        let noted = self.context.locked_store(&self.identity).and_then(|store| Ok(store.delivered(&export)?));
+        if let Err(failure) = noted {
+            // The bundle is out; without the note its records only count as new once more.
+            let message = format!("the store could not note that the bundle was written: {}", failure.message());
+            self.output.warning(&message, None);
+        }
+        tell(target, &export, self.output);
+        Ok(described(target, &export))
+    }
+}
+
+/// Exports in several bundles; all are planned before the first is committed.
+fn several(args: &Args, way: &Way<'_>, store: LockedStore, limits: &Limits) -> Result<Vec<Value>, Failure> {
+    let (identity, environment) = (&way.identity, way.context.environment());
+    let selection = args.selection.selection(args.note.clone());
+    let mut progress = way.output.progress("planning");
+    let mut heard = |done, total| progress.update(done, total);
+    let plan = split::plan(&store, identity, &selection, limits, environment, &mut heard)?;
+    drop(progress);
+    let (mut reports, mut held) = (Vec::new(), Some(store));
+    for part in 0..plan.as_ref().map_or(0, split::Plan::bundles) {
+        let store = held.take().map_or_else(|| way.context.locked_store(identity), Ok)?;
+        let Some(plan) = &plan else { break };
+        if let Some((export, _)) = split::export(&store, identity, plan, part, limits, environment)? {
+            reports.push(way.deliver(store, export.sequence)?);
+        }
+    }
+    if reports.len() > 1 {
+        way.output.note(&format!("wrote {}", count(reports.len(), "bundle")));
+    }
+    Ok(reports)
 }
 
 /// Collects first if that was asked for. Nothing where there is no store, hence nothing pending.
@@ -130,35 +229,42 @@ fn pack(
     Ok(packed.map(|(export, _)| export))
 }
 
-fn write(target: &Target, file: File, export: &Export) -> Result<(), Failure> {
-    target.write(file).map_err(|failure| {
-        failure.hint(format!(
-            "the bundle is safe in the store; write it somewhere else with: export --again {} -o FILE",
-            export.sequence
-        ))
-    })
+fn again(failure: Failure, sequence: u64) -> Failure {
+    failure.hint(format!(
+        "the bundle is safe in the store; write it somewhere else with: export --again {sequence} -o FILE"
+    ))
 }
 
-fn report(target: &Target, export: &Export, output: &Output) -> Result<(), Failure> {
-    let mut kinds = BTreeMap::<_, usize>::new();
+fn kinds(export: &Export) -> BTreeMap<&str, usize> {
+    let mut kinds = BTreeMap::new();
     for record in &export.records {
         *kinds.entry(record.kind.as_str()).or_default() += 1;
     }
+    kinds
+}
+
+/// What `--json` says of a bundle.
+fn described(target: &Target, export: &Export) -> Value {
+    json!({
+        "file": target.name(),
+        "size": export.size,
+        "sha256": export.sha256,
+        "sequence": export.sequence,
+        "bundle": export.bundle,
+        "manifestSha256": export.manifest_sha256,
+        "created": export.created,
+        "note": export.note,
+        "withheld": export.withheld,
+        "records": kinds(export),
+    })
+}
+
+/// Tells a person what was written; with `--json` only the document does.
+fn tell(target: &Target, export: &Export, output: &Output) {
     if output.is_json() {
-        return output.document(&json!({
-            "file": target.name(),
-            "size": export.size,
-            "sha256": export.sha256,
-            "sequence": export.sequence,
-            "bundle": export.bundle,
-            "manifestSha256": export.manifest_sha256,
-            "created": export.created,
-            "note": export.note,
-            "withheld": export.withheld,
-            "records": kinds,
-        }));
+        return;
     }
-    let kinds: Vec<_> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+    let kinds: Vec<_> = kinds(export).iter().map(|(kind, number)| format!("{number} {kind}")).collect();
     let withheld = if export.withheld.is_empty() { "nothing".to_owned() } else { export.withheld.join(", ") };
     output.note(&format!("wrote    {}: {}", target.name(), bytes(export.size)));
     output.note(&format!("sha256   {}", export.sha256));
@@ -168,5 +274,25 @@ fn report(target: &Target, export: &Export, output: &Output) -> Result<(), Failu
         output.note(&format!("note     {}", escaped(note)));
     }
     output.note(&format!("withheld {withheld}"));
-    Ok(())
+}
+
+/// A size as people write it: bytes, or with a unit, of which `KiB`, `MiB` and `GiB` count in 1024s.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("kB", 1_000),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+        ("", 1),
+    ];
+    let wrong = || "write it like 10MB, 10MiB or 10000000".to_owned();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wrong)?.1;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let size = number.checked_mul(factor).ok_or_else(|| "that is too much".to_owned())?;
+    if size == 0 { Err("it can't be zero".to_owned()) } else { Ok(size) }
 }

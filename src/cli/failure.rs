@@ -1,6 +1,7 @@
 //! Failures as a person sees them: what was attempted on what, why it failed, and a hint.
 
 use kubermatic_telemetry::bundle::VerifyError;
+use kubermatic_telemetry::bundle::pack::PackError;
 use kubermatic_telemetry::identity::IdentityError;
 use kubermatic_telemetry::receipt::ReceiptError;
 use kubermatic_telemetry::record::foreign::ForeignError;
@@ -65,6 +66,11 @@ impl Failure {
         self.error.chain().any(|cause| cause.downcast_ref::<E>().is_some_and(&is))
     }
 
+    /// Why a bundle or receipt was refused, if that is the cause.
+    pub fn refusal(&self) -> Option<&VerifyError> {
+        self.error.chain().find_map(refusal_in)
+    }
+
     /// What a person can do about it.
     pub fn find_hint(&self) -> Option<String> {
         self.hint.clone().or_else(|| self.error.chain().find_map(hint_of))
@@ -75,9 +81,10 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ForeignError>() {
         return error.hint();
     }
-    let text = if let Some(error) = error.downcast_ref::<VerifyError>() {
-        error.hint()
-    } else if let Some(error) = error.downcast_ref::<IdentityError>() {
+    if let Some(error) = refusal_in(error) {
+        return error.hint();
+    }
+    let text = if let Some(error) = error.downcast_ref::<IdentityError>() {
         identity_hint(error)
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
         store_hint(error)
@@ -89,6 +96,18 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         more_hints(error)
     };
     text.map(str::to_owned)
+}
+
+/// Why a bundle or receipt was refused, if it is that.
+fn refusal_in<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e VerifyError> {
+    #[cfg(feature = "ingest")]
+    if let Some(kubermatic_telemetry::ingest::IngestError::Verify(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(ReceiptError::Verify(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    error.downcast_ref()
 }
 
 #[cfg(feature = "agent")]
@@ -121,7 +140,6 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
 fn ingest_hint(error: &kubermatic_telemetry::ingest::IngestError) -> Option<&'static str> {
     use kubermatic_telemetry::ingest::IngestError as E;
     match error {
-        E::Verify(error) => error.hint(),
         E::UnknownSigner { .. } => Some(
             "ask the client for its key id (`keys show`) and put its public key into the keyring as <client>.pem, or \
              use --trust tofu",
@@ -171,14 +189,18 @@ fn receipt_hint(error: &ReceiptError) -> Option<&'static str> {
         ReceiptError::OtherClient { .. } => {
             Some("import it where the bundle was exported, with that state directory (--state DIR)")
         }
-        ReceiptError::Verify(error) => error.hint(),
-        ReceiptError::Store(_) => None,
+        ReceiptError::Verify(_) | ReceiptError::Store(_) => None,
     }
 }
 
 fn export_hint(error: &ExportError) -> Option<&'static str> {
     match error {
         ExportError::NoSuchExport(_) => Some("`status --history` lists the exports"),
+        ExportError::Pack(error) if matches!(**error, PackError::Limit(_)) => Some(
+            "export in several bundles with --max-size and -o DIR/, or raise the limit with --limit, which whoever \
+             verifies the bundle has to raise as well",
+        ),
+        ExportError::DoesNotFit { .. } => Some("allow larger bundles with --max-size, or `discard` the record"),
         ExportError::NotKept(_) | ExportError::Damaged(_) => {
             Some("its records are still pending unless a receipt came: export them anew")
         }

@@ -28,23 +28,15 @@ impl Document {
     /// # Errors
     /// Bytes that are not the canonical spelling of a JSON object, or that exceed `bounds`.
     pub fn parse(bytes: Vec<u8>, bounds: &Bounds) -> Result<Self, CanonicalError> {
-        if bytes.len() as u64 > MAX_SIZE {
-            return Err(CanonicalError { path: "$".into(), reason: canonical::Reason::Spelling("a record of 2 GiB") });
+        Self::parse_or_return(bytes, bounds).map_err(|(error, _)| error)
+    }
+
+    /// As [`Document::parse`], and gives bytes that are refused back.
+    pub(crate) fn parse_or_return(bytes: Vec<u8>, bounds: &Bounds) -> Result<Self, (CanonicalError, Vec<u8>)> {
+        match outline(&bytes, bounds) {
+            Ok((outline, depth)) => Ok(Self { bytes, outline, depth }),
+            Err(error) => Err((error.rooted(), bytes)),
         }
-        let mut outline = Outline::default();
-        let mut scanner = Scanner::new(&bytes, Form::Record, bounds);
-        scanner
-            .members_with(|scanner, name| {
-                // Before the value: the name, its closing quote and a colon.
-                let start = scanner.position() - name.len() - 3;
-                let (value, rows) = scanner.member_value()?;
-                outline.push(start..value.end, rows);
-                Ok(())
-            })
-            .and_then(|()| scanner.end())
-            .map_err(CanonicalError::rooted)?;
-        let depth = scanner.deepest();
-        Ok(Self { bytes, outline, depth })
     }
 
     pub(crate) fn from_parts(bytes: Vec<u8>, outline: Outline, depth: usize) -> Self {
@@ -94,10 +86,28 @@ impl Document {
                 Some(rows) => u64::from(rows.count),
                 None => Elements::new(&self.bytes, member.value.start).count() as u64,
             };
-            (canonical::unescape(member.name).into_owned(), count)
+            (canonical::text_of(member.name).into_owned(), count)
         });
         counts.collect()
     }
+}
+
+/// Outlines canonical bytes; also how deep they nest.
+fn outline(bytes: &[u8], bounds: &Bounds) -> Result<(Outline, usize), CanonicalError> {
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(CanonicalError { path: String::new(), reason: canonical::Reason::Spelling("a record of 2 GiB") });
+    }
+    let mut outline = Outline::default();
+    let mut scanner = Scanner::new(bytes, Form::Record, bounds);
+    scanner.members_with(|scanner, name| {
+        // Before the value: the name in its quotes and a colon.
+        let start = scanner.position() - name.len() - 3;
+        let (value, rows) = scanner.member_value()?;
+        outline.push(start..value.end, rows);
+        Ok(())
+    })?;
+    scanner.end()?;
+    Ok((outline, scanner.deepest()))
 }
 
 /// Shows the bytes, and whether the outline is sound: one that was kept up to date by deltas has other landmarks than one

@@ -51,9 +51,9 @@ pub enum EnvelopeError {
     },
 }
 
-const KIND_RULE: &str = "a string like `my-product` (lower case letters, digits and hyphens, at most 63)";
-const VERSION_RULE: &str = "a string like `v1`";
-const TIME_RULE: &str = "an RFC 3339 time like `2026-01-31T12:00:00Z`";
+pub(crate) const KIND_RULE: &str = "a string like `my-product` (lower case letters, digits and hyphens, at most 63)";
+pub(crate) const VERSION_RULE: &str = "a string like `v1`";
+pub(crate) const TIME_RULE: &str = "an RFC 3339 time like `2026-01-31T12:00:00Z`";
 
 macro_rules! text_newtype {
     ($name:ident, $field:literal, $rule:expr, $check:expr) => {
@@ -184,7 +184,7 @@ impl Envelope {
 fn string(field: &'static str, text: Option<&str>, expected: &'static str) -> Result<String, EnvelopeError> {
     let text = text.ok_or(EnvelopeError::Missing(field))?;
     let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    quoted.map(|raw| canonical::unescape(raw.as_bytes()).into_owned()).ok_or(EnvelopeError::Invalid { field, expected })
+    quoted.map(|raw| canonical::unescape(raw).into_owned()).ok_or(EnvelopeError::Invalid { field, expected })
 }
 
 #[cfg(test)]

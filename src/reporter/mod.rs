@@ -1,17 +1,21 @@
 //! The reporter: packs pending records into one signed bundle that lies in the store before its first byte leaves.
 
+pub mod split;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
 
 use uuid::Uuid;
 
+use crate::bundle::limits::LimitExceeded;
 use crate::bundle::manifest::Seconds;
 use crate::bundle::pack::{self, Header, Item, PackError};
 use crate::bundle::{Limits, Manifest, verify};
 use crate::clock::Environment;
 use crate::digest::{Hashing, Sha256Digest};
 use crate::identity::Identity;
+use crate::record::envelope::{Kind, RecordTime};
 use crate::store::durable::{self, FileError, failed};
 use crate::store::{Export, ExportedRecord, LockedStore, Store, StoreError, StoredRecord};
 
@@ -37,6 +41,20 @@ pub enum ExportError {
     /// A file operation fails.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A record that is larger than a whole bundle may be.
+    #[error("record {id} ({kind} of {time}) does not fit into a bundle of at most {most} bytes, even alone")]
+    DoesNotFit {
+        /// Its id.
+        id: Uuid,
+        /// Its kind.
+        kind: Kind,
+        /// Its time.
+        time: RecordTime,
+        /// What a bundle may have.
+        most: u64,
+        /// The limit that it exceeds.
+        source: LimitExceeded,
+    },
     /// The bundle can't be packed.
     #[error(transparent)]
     Pack(#[from] Box<PackError<StoreError>>),
@@ -84,40 +102,43 @@ pub fn export(
     environment: &dyn Environment,
     progress: verify::Progress<'_>,
 ) -> Result<Option<(Export, Manifest)>, ExportError> {
-    let mut records = select(store, selection)?;
+    let records = select(store, selection)?;
+    let created = now(environment)?;
+    export_records(store, identity, records, &created, selection.note.clone(), limits, environment, progress)
+}
+
+/// The time that a manifest made now says.
+fn now(environment: &dyn Environment) -> Result<Seconds, ExportError> {
+    Seconds::try_from(environment.now_text()).map_err(|error| ExportError::System(io::Error::other(error)))
+}
+
+/// Packs and commits `records`; those that are damaged are set aside, and the others are packed without them.
+#[expect(clippy::too_many_arguments, reason = "what a bundle is made of, where it goes, and who listens")]
+fn export_records(
+    store: &LockedStore,
+    identity: &Identity,
+    mut records: Vec<StoredRecord>,
+    created: &Seconds,
+    note: Option<String>,
+    limits: &Limits,
+    environment: &dyn Environment,
+    progress: verify::Progress<'_>,
+) -> Result<Option<(Export, Manifest)>, ExportError> {
     if records.is_empty() {
         return Ok(None);
     }
-    let (sequence, previous) = store.next_sequence()?;
-    let created = Seconds::try_from(environment.now_text());
-    let header = Header {
-        bundle: environment.uuid_v7().map_err(ExportError::System)?,
-        client: identity.client(),
-        store: store.id(),
-        sequence,
-        previous,
-        rotation: Vec::new(),
-        replaces: identity.replaces(),
-        created: created.map_err(|error| ExportError::System(io::Error::other(error)))?,
-        producer: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
-        note: selection.note.clone(),
-        withheld: Vec::new(),
-        dropped: store.dropped().values().sum(),
-        discarded: store.discarded().values().sum(),
-    };
+    let place = store.next_sequence()?;
+    let bundle = environment.uuid_v7().map_err(ExportError::System)?;
+    let header = header(store, identity, bundle, place, created, note);
     loop {
         // Unnamed and gone with the process; beside the store, where there is room for it.
         let mut payload = BufWriter::new(durable::scratch(store.path())?);
-        let items = records.iter().map(|record| Item { id: record.id, envelope: record.envelope.clone() }).collect();
-        let by_id: BTreeMap<_, _> = records.iter().map(|record| (record.id, record)).collect();
-        let load = |id: Uuid| store.load(by_id.get(&id).ok_or(StoreError::Damaged { id })?);
-        let key = identity.signing_key();
-        match pack::pack(header.clone(), items, load, key, limits, &mut payload, &mut *progress) {
+        match pack_records(store, identity, &records, header.clone(), limits, &mut payload, &mut *progress) {
             Ok(packed) => {
                 let payload = payload.into_inner().map_err(|error| failed(BESIDE, store.path())(error.into_error()))?;
                 return commit(store, packed, payload).map(Some);
             }
-            // The damaged ones are set aside, all at once, and the others are packed without them.
+            // All of them at once.
             Err(PackError::Load { source: StoreError::Damaged { .. }, .. }) => {
                 records = sound(store, records)?;
                 if records.is_empty() {
@@ -128,6 +149,48 @@ pub fn export(
             Err(error) => return Err(Box::new(error).into()),
         }
     }
+}
+
+/// What the manifest of a bundle says beside its records.
+fn header(
+    store: &Store,
+    identity: &Identity,
+    bundle: Uuid,
+    (sequence, previous): (u64, Option<Sha256Digest>),
+    created: &Seconds,
+    note: Option<String>,
+) -> Header {
+    Header {
+        bundle,
+        client: identity.client(),
+        store: store.id(),
+        sequence,
+        previous,
+        rotation: Vec::new(),
+        replaces: identity.replaces(),
+        created: created.clone(),
+        producer: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
+        note,
+        withheld: Vec::new(),
+        dropped: store.dropped().values().sum(),
+        discarded: store.discarded().values().sum(),
+    }
+}
+
+/// Packs `records` as they lie in the store.
+fn pack_records(
+    store: &Store,
+    identity: &Identity,
+    records: &[StoredRecord],
+    header: Header,
+    limits: &Limits,
+    payload: &mut impl io::Write,
+    progress: verify::Progress<'_>,
+) -> Result<pack::Packed, PackError<StoreError>> {
+    let items = records.iter().map(|record| Item { id: record.id, envelope: record.envelope.clone() }).collect();
+    let by_id: BTreeMap<_, _> = records.iter().map(|record| (record.id, record)).collect();
+    let load = |id: Uuid| store.load(by_id.get(&id).ok_or(StoreError::Damaged { id })?);
+    pack::pack(header, items, load, identity.signing_key(), limits, payload, progress)
 }
 
 /// The records that are what they were stored as; the others are set aside.
@@ -174,7 +237,7 @@ fn write_bundle(
         size,
         created: manifest.created.as_str().to_owned(),
         note: manifest.note.clone(),
-        withheld: manifest.withheld.clone(),
+        withheld: manifest.withheld.list(usize::MAX),
         delivered: false,
         records: manifest.records.iter().map(record).collect(),
     })

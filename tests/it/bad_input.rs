@@ -371,12 +371,14 @@ fn an_output_that_exists_is_replaced_only_by_force() {
 }
 
 #[test]
-fn a_directory_is_no_output() {
+fn a_directory_is_an_output_for_bundles_only() {
     let desk = Desk::new();
     fs::create_dir(desk.path("out")).unwrap();
     desk.collect();
-    refused(&desk, "export -o out", "out is a directory", "name a file in it");
-    refused(&desk, "export -o out/ --force", "out/ is a directory", "name a file in it");
+    refused(&desk, "keys export -o out", "out is a directory", "name a file in it");
+    refused(&desk, "keys export -o out/ --force", "out/ is a directory", "name a file in it");
+    // Bundles have names of their own.
+    desk.line("export -o out").ok().says("wrote    out/");
 }
 
 #[test]
@@ -572,10 +574,10 @@ fn a_truncated_bundle_is_refused_wherever_it_was_cut() {
     let bytes = fs::read(whole.path("bundle.tar")).unwrap();
     let payload = payload_of(&bytes);
     let cuts = [
-        (0, "it is not a bundle or receipt: it is empty", ""),
-        (600, "it is cut off in manifest.json\n", COPY_HINT),
-        (payload + 100, "it is cut off in records.tar.gz\n", COPY_HINT),
-        (bytes.len() - 1, "it is cut off in its end marker\n", COPY_HINT),
+        (0, "it is not a bundle or receipt: it is empty", "a bundle is the file that `export` wrote"),
+        (600, "it is cut off in manifest.json: at least ", COPY_HINT),
+        (payload + 100, "it is cut off in records.tar.gz: at least ", COPY_HINT),
+        (bytes.len() - 1, "it is cut off in its end marker: at least 1 bytes are missing", COPY_HINT),
     ];
     for (length, message, hint) in cuts {
         let desk = desk_with("cut.tar", &bytes[..length]);
@@ -702,7 +704,10 @@ fn a_tampered_receipt_is_refused() {
     let message = "tampered.tar: its signature does not match: it was altered";
     refused(&desk, "receipt tampered.tar --receipt-key receipt-key.pem", message, TAMPERED_HINT);
     refused(&desk, "inspect tampered.tar --receipt-key receipt-key.pem", message, TAMPERED_HINT);
-    refused(&desk, "receipt bundle.tar --receipt-key receipt-key.pem", "bundle.tar: ", "");
+    let message = "bundle.tar: it is a bundle, where a receipt is expected";
+    refused(&desk, "receipt bundle.tar --receipt-key receipt-key.pem", message, "`verify` checks bundles");
+    let message = "receipt.tar: it is a receipt, where a bundle is expected";
+    refused(&desk, "verify receipt.tar", message, "`inspect` shows receipts");
 }
 
 // Usage.

@@ -344,16 +344,20 @@ fn a_forged_bundle_verifies_while_nothing_is_wrong_with_it() {
 fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
     let a = json!("a");
     let cases: Vec<(&str, &str, Forge)> = vec![
-        ("an unknown format", "formatUnknown", with("/format", json!("kubermatic-telemetry-bundle/2"))),
-        ("no format", "manifestInvalid", without("format")),
-        ("no previous", "manifestInvalid", without("previous")),
-        ("no sequence", "manifestInvalid", without("sequence")),
-        ("sequence 0", "manifestInvalid", with("/sequence", json!(0))),
-        ("a bundle id of version 4", "manifestInvalid", with("/bundle", json!("6f9619ff-8b86-4d01-b42d-00cf4fc964ff"))),
-        ("an upper-case UUID", "manifestInvalid", with("/client", json!("6F9619FF-8B86-4D01-B42D-00CF4FC964FF"))),
-        ("a created with an offset", "manifestInvalid", with("/created", json!("2026-01-03T00:00:00+00:00"))),
-        ("an unsorted withheld", "manifestInvalid", with("/withheld", json!(["b", "a"]))),
-        ("a null note", "manifestInvalid", {
+        ("an unknown format", "formatVersion", with("/format", json!("kubermatic-telemetry-bundle/2"))),
+        ("no format", "manifestMemberMissing", without("format")),
+        ("no previous", "manifestMemberMissing", without("previous")),
+        ("no sequence", "manifestMemberMissing", without("sequence")),
+        ("sequence 0", "manifestMemberInvalid", with("/sequence", json!(0))),
+        (
+            "a bundle id of version 4",
+            "manifestMemberInvalid",
+            with("/bundle", json!("6f9619ff-8b86-4d01-b42d-00cf4fc964ff")),
+        ),
+        ("an upper-case UUID", "manifestMemberInvalid", with("/client", json!("6F9619FF-8B86-4D01-B42D-00CF4FC964FF"))),
+        ("a created with an offset", "manifestMemberInvalid", with("/created", json!("2026-01-03T00:00:00+00:00"))),
+        ("an unsorted withheld", "manifestMemberInvalid", with("/withheld", json!(["b", "a"]))),
+        ("a null note", "manifestMemberInvalid", {
             let mut forge = Forge::new();
             forge.manifest["note"] = Value::Null;
             forge
@@ -363,10 +367,10 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
             forge.manifest["note"] = "x".repeat(1025).into();
             forge
         }),
-        ("a payload of another name", "manifestInvalid", with("/payload/name", json!("x.tar.gz"))),
+        ("a payload of another name", "manifestMemberInvalid", with("/payload/name", json!("x.tar.gz"))),
         ("a wrong key id", "keyIdMismatch", with("/key", json!(format!("sha256:{}", "0".repeat(64))))),
-        ("a key that is none", "manifestInvalid", with("/publicKey", json!("AAAA"))),
-        ("a rotation that does not hold", "rotationInvalid", {
+        ("a key that is none", "manifestMemberInvalid", with("/publicKey", json!("AAAA"))),
+        ("a rotation that does not hold", "manifestMemberInvalid", {
             let mut forge = Forge::new();
             let key = forging_key().public().to_base64();
             forge.manifest["rotation"] = json!([{"previousKey": key, "publicKey": key, "signature": "AAAA"}]);
@@ -376,9 +380,11 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
         ("a wrong payload digest", "payloadDigest", {
             with("/payload", json!({"name": "records.tar.gz", "sha256": "0".repeat(64)}))
         }),
-        ("records out of order", "manifestInvalid", with("/records/0/time", json!("2026-02-01T00:00:00Z"))),
-        ("an id twice", "manifestInvalid", { with("/records/1/id", json!("019a9d00-0000-7000-8000-000000000001")) }),
-        ("a bad kind", "manifestInvalid", with("/records/0/kind", json!("../a"))),
+        ("records out of order", "manifestMemberInvalid", with("/records/0/time", json!("2026-02-01T00:00:00Z"))),
+        ("an id twice", "manifestMemberInvalid", {
+            with("/records/1/id", json!("019a9d00-0000-7000-8000-000000000001"))
+        }),
+        ("a bad kind", "manifestMemberInvalid", with("/records/0/kind", json!("../a"))),
         ("a record that is too large", "limitExceeded", with("/records/0/size", json!(33_554_433))),
         ("records that are too large together", "limitExceeded", {
             with("/records/0/size", json!(9_007_199_254_740_991_u64))
@@ -388,11 +394,11 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
         ("another completeness", "recordMismatch", with("/records/0/complete", json!(false))),
         ("a full record listed as a delta", "deltaWithoutBase", with("/records/0/encoding", json!("delta"))),
         ("a delta listed as full", "recordSize", with("/records/1/encoding", json!("full"))),
-        ("an unknown encoding", "manifestInvalid", with("/records/0/encoding", json!("brotli"))),
-        ("counts that are no numbers", "manifestInvalid", with("/records/0/counts", json!({"rows": a}))),
+        ("an unknown encoding", "manifestMemberInvalid", with("/records/0/encoding", json!("brotli"))),
+        ("counts that are no numbers", "manifestMemberInvalid", with("/records/0/counts", json!({"rows": a}))),
         ("another name of an entry", "entryUnexpected", entry(0, "records/x.json", RECORD)),
-        ("a path that climbs", "entryUnexpected", entry(0, "../../etc/x", RECORD)),
-        ("an absolute path", "entryUnexpected", entry(0, "/etc/x", RECORD)),
+        ("a path that climbs", "entryPath", entry(0, "../../etc/x", RECORD)),
+        ("an absolute path", "entryPath", entry(0, "/etc/x", RECORD)),
         ("entries in another order", "recordOrder", entry(0, "records/000001-a.json", RECORD)),
         ("a record that is not canonical", "recordNotCanonical", {
             let mut forge = entry(0, "records/000000-a.json", "{ }");
@@ -402,7 +408,7 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
         ("a delta that unsets what is not there", "deltaInvalid", {
             entry(1, "records/000001-a.json", r#"{"unset":["nothing"]}"#)
         }),
-        ("a delta with another result", "recordDigest", entry(1, "records/000001-a.json", "{}")),
+        ("a delta with another result", "deltaResult", entry(1, "records/000001-a.json", "{}")),
         ("a missing record", "recordMissing", {
             let mut forge = Forge::new();
             forge.entries.pop();
@@ -413,14 +419,14 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
             forge.entries.push(("records/000002-a.json".into(), RECORD.into()));
             forge
         }),
-        ("a symbolic link", "entryType", inner(|bytes| patched(bytes, 0, 156, b"2"))),
-        ("a hard link", "entryType", inner(|bytes| patched(bytes, 0, 156, b"1"))),
-        ("a device", "entryType", inner(|bytes| patched(bytes, 0, 156, b"3"))),
-        ("a FIFO", "entryType", inner(|bytes| patched(bytes, 0, 156, b"6"))),
-        ("a directory", "entryType", inner(|bytes| patched(bytes, 0, 156, b"5"))),
-        ("a sparse file", "entryType", inner(|bytes| patched(bytes, 0, 156, b"S"))),
-        ("a pax header", "entryType", inner(|bytes| patched(bytes, 0, 156, b"x"))),
-        ("a GNU long name", "entryType", inner(|bytes| patched(bytes, 0, 156, b"L"))),
+        ("a symbolic link", "entryLink", inner(|bytes| patched(bytes, 0, 156, b"2"))),
+        ("a hard link", "entryLink", inner(|bytes| patched(bytes, 0, 156, b"1"))),
+        ("a device", "entryDevice", inner(|bytes| patched(bytes, 0, 156, b"3"))),
+        ("a FIFO", "entryFifo", inner(|bytes| patched(bytes, 0, 156, b"6"))),
+        ("a directory", "entryDirectory", inner(|bytes| patched(bytes, 0, 156, b"5"))),
+        ("a sparse file", "entrySparse", inner(|bytes| patched(bytes, 0, 156, b"S"))),
+        ("a pax header", "entryPax", inner(|bytes| patched(bytes, 0, 156, b"x"))),
+        ("a GNU long name", "entryGnu", inner(|bytes| patched(bytes, 0, 156, b"L"))),
         ("a size in base 256", "entryHeader", inner(|bytes| patched(bytes, 0, 124, b"\x80"))),
         ("another owner", "entryHeader", inner(|bytes| patched(bytes, 0, 108, b"0001750"))),
         ("an owner's name", "entryHeader", inner(|bytes| patched(bytes, 0, 265, b"root"))),
@@ -439,7 +445,7 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
         ),
         (
             "padding that is not zero",
-            "entryHeader",
+            "entryPadding",
             inner(|mut bytes| {
                 bytes[512 + RECORD.len()] = 1;
                 bytes
@@ -514,7 +520,7 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
         ("no gzip at all", "gzipDamaged", payload(|_| b"plain".to_vec())),
         (
             "a second gzip member",
-            "gzipTrailing",
+            "gzipSecondMember",
             payload(|mut bytes| {
                 bytes.extend(gzip(b""));
                 bytes
@@ -557,7 +563,7 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
                 bytes
             }),
         ),
-        ("an outer link", "entryType", outer(|bytes| patched(bytes, 0, 156, b"2"))),
+        ("an outer link", "entryLink", outer(|bytes| patched(bytes, 0, 156, b"2"))),
         (
             "something behind the outer end",
             "trailingBytes",
@@ -572,7 +578,7 @@ fn whatever_a_signer_gets_wrong_has_a_code_of_its_own() {
         ("an empty file", "notABundle", outer(|_| Vec::new())),
         ("text", "notABundle", outer(|_| b"hello".to_vec())),
         ("a zip file", "wrapped", outer(|_| b"PK\x03\x04".to_vec())),
-        ("a bundle in base64", "wrapped", outer(|bytes| BASE64.encode(bytes).into_bytes())),
+        ("a bundle in base64", "encoded", outer(|bytes| BASE64.encode(bytes).into_bytes())),
         ("only zero blocks", "entryMissing", outer(|_| vec![0; 1024])),
     ];
     let keyring = Keyring::of_keys(vec![forging_key().public()]);
@@ -598,16 +604,16 @@ fn manifests_that_are_not_canonical_are_refused() {
         check(&forge.seal(change(manifest).into_bytes(), payload), &keyring)
     };
     assert!(forged(&|manifest| manifest).is_ok());
-    let changes: [&dyn Fn(String) -> String; 6] = [
-        &|manifest| manifest + " ",
-        &|manifest| manifest.replacen(':', ": ", 1),
-        &|manifest| manifest.replacen("\"dropped\":0", "\"dropped\":0.0", 1),
-        &|manifest| manifest.replacen("\"dropped\":0", "\"dropped\":0,\"dropped\":0", 1),
-        &|manifest| manifest.replacen("\"format\"", "\"\\u0066ormat\"", 1),
-        &|_| format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)),
+    let changes: [(&str, &dyn Fn(String) -> String); 6] = [
+        ("manifestNotCanonical", &|manifest| manifest + " "),
+        ("manifestNotCanonical", &|manifest| manifest.replacen(':', ": ", 1)),
+        ("manifestNotCanonical", &|manifest| manifest.replacen("\"dropped\":0", "\"dropped\":0.0", 1)),
+        ("manifestDuplicateMember", &|manifest| manifest.replacen("\"dropped\":0", "\"dropped\":0,\"dropped\":0", 1)),
+        ("manifestNotCanonical", &|manifest| manifest.replacen("\"format\"", "\"\\u0066ormat\"", 1)),
+        ("limitExceeded", &|_| format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))),
     ];
-    for change in changes {
-        assert_eq!(forged(change).unwrap_err().code(), "manifestNotCanonical");
+    for (code, change) in changes {
+        assert_eq!(forged(change).unwrap_err().code(), code);
     }
 }
 

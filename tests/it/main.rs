@@ -22,6 +22,7 @@ mod live;
 mod manifests;
 mod mutants;
 mod offline_path;
+mod parts;
 mod properties;
 mod real_objects;
 mod reduce;

@@ -19,8 +19,13 @@ pub(crate) use order::write_ordered;
 pub(crate) use scanner::Scanner;
 use walk::Raw;
 
+use crate::text::shortened;
+
 /// The largest magnitude of an integer that every JSON reader keeps: 2^53 − 1 (RFC 7493, section 2.2).
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// How many characters of a member's name a path shows.
+const MOST_OF_A_NAME: usize = 64;
 
 /// What is sorted beyond the member names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,17 +93,13 @@ impl CanonicalError {
     }
 
     fn under_member(mut self, name: &str) -> Self {
-        /// Names of a hostile document may be long, and each step of a path is one.
-        const MOST: usize = 64;
-        let shown: String = name.chars().take(MOST).flat_map(char::escape_debug).collect();
-        let more = if name.chars().nth(MOST).is_some() { "…" } else { "" };
-        self.path = format!(".{shown}{more}{}", self.path);
+        self.path = format!(".{}{}", shortened(name, MOST_OF_A_NAME), self.path);
         self
     }
 
     /// As [`CanonicalError::under_member`], of a name as it is spelled.
     fn under_spelled(self, name: Raw<'_>) -> Self {
-        self.under_member(&unescape(name))
+        self.under_member(&text_of(name))
     }
 
     fn under_index(mut self, index: usize) -> Self {
@@ -216,7 +217,12 @@ impl Iterator for Decoded<'_> {
 }
 
 /// The text that a canonically spelled string literal stands for.
-pub(crate) fn unescape(raw: Raw<'_>) -> Cow<'_, str> {
+pub(crate) fn unescape(spelled: &str) -> Cow<'_, str> {
+    text_of(spelled.as_bytes())
+}
+
+/// As [`unescape`], of bytes that were checked.
+pub(crate) fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
     if raw.contains(&b'\\') {
         Cow::Owned(String::from_utf8_lossy(&Decoded(raw).collect::<Vec<_>>()).into_owned())
     } else {
@@ -302,7 +308,7 @@ mod tests {
             literal[1..literal.len() - 1].to_owned()
         };
         for left in &texts {
-            assert_eq!(unescape(spelled(left).as_bytes()), *left);
+            assert_eq!(unescape(&spelled(left)), *left);
             for right in &texts {
                 let (raw_left, raw_right) = (spelled(left), spelled(right));
                 let (raw_left, raw_right) = (raw_left.as_bytes(), raw_right.as_bytes());

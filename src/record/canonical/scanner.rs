@@ -127,16 +127,18 @@ impl<'a> Scanner<'a> {
     /// Passes over an object; `visit` is handed each name and must pass over its value.
     pub fn members_with(&mut self, mut visit: impl FnMut(&mut Self, Raw<'a>) -> Scan<()>) -> Scan<()> {
         self.open(b'{', "an object is expected")?;
+        let start = self.pos;
         let mut previous: Option<Raw<'a>> = None;
         if self.peek() != Some(b'}') {
             loop {
+                let at = self.pos;
                 let name = self.string()?;
                 match previous.map(|before| compare_spelled_names(before, name)) {
                     None | Some(Ordering::Less) => previous = Some(name),
-                    Some(Ordering::Equal) => {
-                        return Err(CanonicalError::new(Reason::DuplicateMember).under_spelled(name));
+                    Some(Ordering::Greater) if !self.is_named(start..at, name) => {
+                        return spelling("member names are not sorted");
                     }
-                    Some(Ordering::Greater) => return spelling("member names are not sorted"),
+                    Some(_) => return Err(CanonicalError::new(Reason::DuplicateMember).under_spelled(name)),
                 }
                 self.expect(b':', "a colon is expected")?;
                 visit(self, name).map_err(|error| error.under_spelled(name))?;
@@ -147,6 +149,11 @@ impl<'a> Scanner<'a> {
             }
         }
         self.close(b'}', "an object must end here, or go on with a comma")
+    }
+
+    /// Whether one of the members that lie at `range`, and were passed over, has this name.
+    fn is_named(&self, range: Range<usize>, name: Raw<'_>) -> bool {
+        walk::Members::from(&self.input[..range.end], range.start).any(|member| member.name == name)
     }
 
     fn open(&mut self, byte: u8, what: &'static str) -> Scan<()> {
