@@ -91,7 +91,7 @@ mod tests {
             noise.to_be_bytes()[0]
         });
         let noise: Vec<u8> = noise.take(300_000).collect();
-        for plain in [&noise[..], &noise[..1], b"", &[b'a'; 1 << 20]] {
+        for plain in [&noise[..], &noise[..1], b"", &vec![b'a'; 1 << 20]] {
             let packed = compressed(plain, 100_000);
             assert_eq!(compressed(plain, 7), packed, "how it is written does not matter");
             // Magic, deflate, no flags, no time.

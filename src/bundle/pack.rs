@@ -139,10 +139,10 @@ pub fn pack<E, W: Write>(
         let name = entry_name(index, envelope.kind.as_str());
         match &delta {
             Some((changes, size)) => {
-                container::write_with(&mut inner, &name, *size, mtime, |out| changes.write_to(out))?
+                container::write_with(&mut inner, &name, *size, mtime, |out| changes.write_to(out))
             }
-            None => container::write_file(&mut inner, &name, document.bytes(), mtime)?,
-        }
+            None => container::write_file(&mut inner, &name, document.bytes(), mtime),
+        }?;
         chain = if delta.is_some() { chain + 1 } else { 0 };
         entries.push(RecordEntry {
             id,
