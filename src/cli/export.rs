@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use kubermatic_telemetry::bundle::Limits;
-use kubermatic_telemetry::identity::Identity;
+use kubermatic_telemetry::identity::{Identity, Signer};
+use kubermatic_telemetry::keys::Passphrase;
 use kubermatic_telemetry::reporter;
 use kubermatic_telemetry::store::{Export, LockedStore, Store};
 
@@ -17,6 +18,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::files::Target;
 use super::output::{Output, bytes, count, escaped};
+use super::passphrase::PassphraseArgs;
 use super::selection::SelectionArgs;
 
 /// No bundle was written, which is no failure.
@@ -51,6 +53,15 @@ pub struct Args {
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// What a bundle is made of. The passphrase is there if the signing key takes one.
+struct Prepared {
+    identity: Identity,
+    passphrase: Option<Passphrase>,
+    store: LockedStore,
 }
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
@@ -67,14 +78,15 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     if args.note.as_ref().is_some_and(|note| note.len() > limits.text_bytes) {
         return Err(Failure::usage(format!("the note is longer than {} bytes", limits.text_bytes)));
     }
-    let Some((identity, store)) = prepare(args, context, output)? else {
+    let Some(prepared) = prepare(args, context, output)? else {
         output.note("nothing is pending: no bundle was written");
         return Ok(ExitCode::from(NO_BUNDLE));
     };
     let sequence = match args.again {
         Some(sequence) => Some(sequence),
-        None => pack(args, &identity, &store, &limits, context, output)?.map(|export| export.sequence),
+        None => pack(args, &prepared, &limits, context, output)?.map(|export| export.sequence),
     };
+    let Prepared { identity, store, .. } = prepared;
     let Some(sequence) = sequence else {
         output.note(&format!("{}: no bundle was written", args.selection.nothing()));
         return Ok(ExitCode::from(NO_BUNDLE));
@@ -93,7 +105,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
 }
 
 /// Collects first if that was asked for. Nothing where there is no store, hence nothing pending.
-fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Identity, LockedStore)>, Failure> {
+fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<Prepared>, Failure> {
     #[cfg(feature = "agent")]
     {
         use kubermatic_telemetry::agent::Collector;
@@ -103,30 +115,39 @@ fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Id
             && let Some(source) = args.source.open(&collectors, output)?
         {
             let identity = context.identity_or_new(output)?;
+            // Before anything takes long, and before others have to wait for the store.
+            let passphrase = args.passphrase.of_identity(&identity)?;
             let survey = source.survey(&identity.pseudonymizer(), output)?;
             let mut store = context.locked_store(&identity)?;
             super::collect::put_collected(survey, &collectors, args.source.rebind(), &mut store, context, output)?;
-            return Ok(Some((identity, store)));
+            return Ok(Some(Prepared { identity, passphrase, store }));
         }
     }
     let _ = (args, output);
     let Some(identity) = context.identity()? else { return Ok(None) };
-    let store = context.store(&identity)?;
-    Ok(store.map(Store::lock).transpose()?.map(|store| (identity, store)))
+    let Some(store) = context.store(&identity)? else { return Ok(None) };
+    // Nobody is asked for what is not needed.
+    let signs = args.again.is_none() && !reporter::select(&store, &args.selection.selection(None))?.is_empty();
+    let passphrase = if signs { args.passphrase.of_identity(&identity)? } else { None };
+    Ok(Some(Prepared { identity, passphrase, store: Store::lock(store)? }))
 }
 
 fn pack(
     args: &Args,
-    identity: &Identity,
-    store: &LockedStore,
+    prepared: &Prepared,
     limits: &Limits,
     context: &Context,
     output: &Output,
 ) -> Result<Option<Export>, Failure> {
+    let Prepared { identity, passphrase, store } = prepared;
     let selection = args.selection.selection(args.note.clone());
+    if reporter::select(store, &selection)?.is_empty() {
+        return Ok(None);
+    }
+    let signer = Signer::open(identity, passphrase.as_ref())?;
     let mut progress = output.progress("packing");
     let mut heard = |done, total| progress.update(done, total);
-    let packed = reporter::export(store, identity, &selection, limits, context.environment(), &mut heard)?;
+    let packed = reporter::export(store, &signer, &selection, limits, context.environment(), &mut heard)?;
     Ok(packed.map(|(export, _)| export))
 }
 

@@ -11,7 +11,7 @@ use crate::bundle::pack::{self, Header, Item, PackError};
 use crate::bundle::{Limits, Manifest, verify};
 use crate::clock::Environment;
 use crate::digest::{Hashing, Sha256Digest};
-use crate::identity::Identity;
+use crate::identity::Signer;
 use crate::store::durable::{self, FileError, failed};
 use crate::store::{Export, ExportedRecord, LockedStore, Store, StoreError, StoredRecord};
 
@@ -78,7 +78,7 @@ pub fn select(store: &Store, selection: &Selection) -> Result<Vec<StoredRecord>,
 /// See [`ExportError`]; the store is then as it was.
 pub fn export(
     store: &LockedStore,
-    identity: &Identity,
+    identity: &Signer,
     selection: &Selection,
     limits: &Limits,
     environment: &dyn Environment,
@@ -96,7 +96,7 @@ pub fn export(
         store: store.id(),
         sequence,
         previous,
-        rotation: Vec::new(),
+        rotation: identity.unconfirmed(&store.confirmed_keys()?).to_vec(),
         replaces: identity.replaces(),
         created: created.map_err(|error| ExportError::System(io::Error::other(error)))?,
         producer: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -173,6 +173,7 @@ fn write_bundle(
         sha256,
         size,
         created: manifest.created.as_str().to_owned(),
+        key: Some(manifest.key.clone()),
         note: manifest.note.clone(),
         withheld: manifest.withheld.clone(),
         delivered: false,
