@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use kubermatic_telemetry::clock::System;
-use kubermatic_telemetry::ingest::archive::Archive;
-use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, Policy};
+use kubermatic_telemetry::ingest::archive::{Archive, ArchiveError};
+use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, Policy, operator};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::RecordStatus;
@@ -19,6 +19,7 @@ use super::context::shown;
 use super::failure::Failure;
 use super::files::{LimitArgs, open_bundle};
 use super::output::{Output, count};
+use super::passphrase::{PassphraseArgs, read_private_key};
 
 /// Accept bundles into an archive and sign receipts for them: Kubermatic's side.
 ///
@@ -44,13 +45,18 @@ pub struct Args {
     /// Also write the receipts, and the public key that they are signed with, into this directory.
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
+    /// How many unknown clients may be pinned within an hour, with --trust tofu.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pins_per_hour: usize,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Trust {
-    /// Only clients in the keyring.
+    /// Only clients in the keyring, or whose keys the operator has put into the archive (`keys trust --archive`).
     Keyring,
     /// Also unknown clients, whose first bundle pins their key.
     Tofu,
@@ -63,14 +69,14 @@ pub fn run(args: &Args, output: &Output) -> Done {
         Trust::Keyring => Policy::Keyring,
         Trust::Tofu => Policy::Tofu,
     };
-    if policy == Policy::Keyring && keyring.is_empty() {
-        return Err(Failure::usage("nobody is trusted, so nothing can be accepted")
-            .hint("give --keyring DIR with <client-uuid>.pem files, or --trust tofu"));
-    }
-    let given = args.receipt_key.as_deref().map(read_key).transpose()?;
-    let archive = Archive::open(&args.archive)?;
+    let archive = open_archive(args, policy == Policy::Keyring && keyring.is_empty())?;
+    let given = match &args.receipt_key {
+        Some(path) => Some(args.passphrase.source().unlock(&read_private_key(path)?, path)?.0),
+        None => None,
+    };
     let key = || given.clone().map_or_else(|| ingest::local_receipt_key(&archive, &System), Ok);
-    let ingest = Ingest { archive: &archive, keyring: &keyring, policy, limits: &limits };
+    let ingest =
+        Ingest { archive: &archive, keyring: &keyring, policy, pins_per_hour: args.pins_per_hour, limits: &limits };
     let (mut failed, mut rows) = (false, Vec::new());
     for file in &args.files {
         match accept_one(file, &ingest, &key, args.receipts.as_deref(), output) {
@@ -88,10 +94,22 @@ pub fn run(args: &Args, output: &Output) -> Done {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn read_key(path: &Path) -> Result<SigningKey, Failure> {
-    let named = |failure: Failure| failure.context(format!("can't read the receipt key {}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| named(error.into()))?;
-    SigningKey::from_pem(&zeroize::Zeroizing::new(text)).map_err(|error| named(error.into()))
+/// Opens the archive. Without a keyring somebody must be trusted by what the operator has put into it.
+fn open_archive(args: &Args, keyring_is_empty: bool) -> Result<Archive, Failure> {
+    let nobody = || {
+        Failure::usage("nobody is trusted, so nothing can be accepted").hint(
+            "give --keyring DIR with <client-uuid>.pem files, put keys into the archive with `keys trust --archive`, or \
+             use --trust tofu",
+        )
+    };
+    if !keyring_is_empty {
+        return Ok(Archive::open(&args.archive)?);
+    }
+    match Archive::open_existing(&args.archive) {
+        Ok(archive) if operator::has_changes(&archive)? => Ok(archive),
+        Ok(_) | Err(ArchiveError::Missing(_)) => Err(nobody()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn accept_one(
@@ -115,7 +133,8 @@ fn accept_one(
         "sequence": accepted.manifest.sequence,
         "manifestSha256": accepted.document.manifest_sha256,
         "again": accepted.again,
-        "pinned": accepted.pinned,
+        "pinned": accepted.pinned.is_some(),
+        "replaces": accepted.manifest.replaces,
         "chain": accepted.document.chain,
         "accepted": with_status(&accepted, RecordStatus::Accepted),
         "duplicate": with_status(&accepted, RecordStatus::Duplicate),
@@ -154,11 +173,11 @@ fn tell(file: &Path, accepted: &Accepted, receipt: Option<&Path>, output: &Outpu
         with_status(accepted, RecordStatus::Duplicate),
         with_status(accepted, RecordStatus::Rejected)
     ));
-    if accepted.pinned {
-        output.warning(
-            &format!("client {} is new; pinned its key {}", accepted.manifest.client, accepted.manifest.key),
-            None,
-        );
+    if let Some(key) = &accepted.pinned {
+        output.warning(&format!("client {} is new; pinned its key {key}", accepted.manifest.client), None);
+    }
+    if let Some(replaces) = accepted.manifest.replaces {
+        output.note(&format!("client {} says that it continues client {replaces}", accepted.manifest.client));
     }
     if accepted.document.chain.as_str() != "ok" {
         output.warning(&format!("the store's chain shows a {}", accepted.document.chain.as_str()), None);

@@ -18,6 +18,7 @@ mod inspect;
 mod interrupt;
 mod keys;
 mod output;
+mod passphrase;
 mod preview;
 mod pseudonym;
 mod receipt;
@@ -27,6 +28,7 @@ mod selection;
 #[cfg(feature = "agent")]
 mod source;
 mod status;
+mod terminal;
 mod verify;
 
 use std::ffi::OsString;

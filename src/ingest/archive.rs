@@ -5,13 +5,21 @@
 //! records/<record-id>                       digest of the record, and of the manifest that brought it first
 //! stores/<store>/<sequence>-<manifest-sha256>   the chain as it was seen
 //! rotations/<key-id>-<digest>.json          a chain of rotations that introduced a key
+//! keys/<key-id>.pem                         a key that the operator trusts
 //! pinned.pem                                the key of the first bundle (trust on first use)
 //! receipts/<manifest-sha256>.tar            the receipt; its appearance commits all of the above
 //! ```
 //!
+//! Beside them, for all clients (a key id is told here by its hexadecimal digits alone):
+//!
+//! ```text
+//! revoked/<key-id>                          a key that signs nothing any more
+//! audit/<uuid>.json                         what the operator was about to change, and when
+//! pins/<hour>/<number>                      a client that was pinned in that hour
+//! ```
+//!
 //! Objects are only ever made, never changed, so that any number of writers can share an archive.
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -22,6 +30,15 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPay
 use uuid::Uuid;
 
 use crate::store::durable::{self, FileError};
+
+/// Where what belongs to one client lies, by its UUID.
+pub(super) const CLIENTS: &str = "clients";
+/// Where the revoked keys lie, by the digits of their ids.
+pub(super) const REVOKED: &str = "revoked";
+/// Where it lies what the operator changed.
+pub(super) const AUDIT: &str = "audit";
+/// Where it lies who was pinned, by hour.
+pub(super) const PINS: &str = "pins";
 
 /// How much of a bundle is in memory while it is stored.
 const CHUNK: usize = 8 << 20;
@@ -43,6 +60,15 @@ pub enum ArchiveError {
         /// Why.
         source: object_store::Error,
     },
+    /// An object does not hold what its name says.
+    #[error("the archive is damaged at {object}")]
+    Damaged {
+        /// Which object.
+        object: String,
+    },
+    /// There is no archive, where one must be.
+    #[error("there is no archive in {0}")]
+    Missing(String),
     /// The bundle can't be read while it is stored.
     #[error("the bundle can't be read")]
     Bundle(#[source] io::Error),
@@ -65,23 +91,32 @@ impl Archive {
     /// # Errors
     /// The address is not understood, or the directory can't be made.
     pub fn open(address: &str) -> Result<Self, ArchiveError> {
-        let unknown = || {
-            let scheme = address.split_once("://").map_or("this", |(scheme, _)| scheme);
-            ArchiveError::Address(format!("{}://...", scheme.escape_debug()))
-        };
-        let directory = match address.split_once("://") {
-            None => PathBuf::from(address),
-            Some(("file", _)) => {
-                url::Url::parse(address).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(unknown)?
-            }
-            Some(_) => return Err(unknown()),
-        };
+        let directory = directory(address)?;
         durable::create_directory(&directory)?;
-        let objects = LocalFileSystem::new_with_prefix(&directory)
-            .map_err(|source| ArchiveError::Object { object: address.to_owned(), source })?
+        Self::open_directory(&directory)
+    }
+
+    /// Opens an archive that is in use already.
+    ///
+    /// # Errors
+    /// The address is not understood, or nothing is there.
+    pub fn open_existing(address: &str) -> Result<Self, ArchiveError> {
+        let directory = directory(address)?;
+        let missing = || ArchiveError::Missing(directory.display().to_string());
+        if !directory.is_dir() {
+            return Err(missing());
+        }
+        let archive = Self::open_directory(&directory)?;
+        let used = archive.list_directories("")?.iter().any(|name| [CLIENTS, REVOKED, AUDIT].contains(&name.as_str()));
+        if used { Ok(archive) } else { Err(missing()) }
+    }
+
+    fn open_directory(directory: &FilePath) -> Result<Self, ArchiveError> {
+        let objects = LocalFileSystem::new_with_prefix(directory)
+            .map_err(|source| ArchiveError::Object { object: directory.display().to_string(), source })?
             .with_fsync(true);
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ArchiveError::System)?;
-        Ok(Self { objects: Arc::new(objects), directory: Some(directory), runtime })
+        Ok(Self { objects: Arc::new(objects), directory: Some(directory.to_owned()), runtime })
     }
 
     /// Its directory, if it is a local one.
@@ -147,6 +182,13 @@ impl Archive {
         Ok(listed.objects.iter().filter_map(|object| object.location.filename().map(str::to_owned)).collect())
     }
 
+    /// The names of what lies deeper below a prefix, by the first step of the way there.
+    pub(super) fn list_directories(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
+        let path = Path::from(prefix);
+        let listed = self.runtime.block_on(self.objects.list_with_delimiter(Some(&path))).map_err(failed(prefix))?;
+        Ok(listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
+    }
+
     /// Whether an object is there.
     pub(super) fn has(&self, name: &str) -> Result<bool, ArchiveError> {
         match self.runtime.block_on(self.objects.head(&Path::from(name))) {
@@ -157,6 +199,19 @@ impl Archive {
     }
 }
 
+/// The directory that an address names.
+fn directory(address: &str) -> Result<PathBuf, ArchiveError> {
+    let unknown = || {
+        let scheme = address.split_once("://").map_or("this", |(scheme, _)| scheme);
+        ArchiveError::Address(format!("{}://...", scheme.escape_debug()))
+    };
+    match address.split_once("://") {
+        None => Ok(PathBuf::from(address)),
+        Some(("file", _)) => url::Url::parse(address).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(unknown),
+        Some(_) => Err(unknown()),
+    }
+}
+
 fn failed(object: &str) -> impl FnOnce(object_store::Error) -> ArchiveError {
     let object = object.to_owned();
     move |source| ArchiveError::Object { object, source }
@@ -164,14 +219,5 @@ fn failed(object: &str) -> impl FnOnce(object_store::Error) -> ArchiveError {
 
 /// Where everything of a client lies.
 pub(super) fn client_prefix(client: Uuid) -> String {
-    format!("clients/{client}")
-}
-
-/// Reads a file that may not be there.
-pub(super) fn read_file(path: &FilePath) -> Result<Option<String>, FileError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(FileError::reading(path, source)),
-    }
+    format!("{CLIENTS}/{client}")
 }

@@ -2,5 +2,7 @@
 
 mod accept;
 pub mod archive;
+pub mod operator;
+mod trust;
 
 pub use accept::{Accepted, Ingest, IngestError, Policy, accept, local_receipt_key};

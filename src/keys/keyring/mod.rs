@@ -1,6 +1,8 @@
 //! The keyring: which public keys a verifier trusts for which client, and which keys are revoked.
 //!
-//! A directory: `<client-uuid>.pem` holds the public keys of one client, `revoked` one key id a line.
+//! A directory: `<client-uuid>.pem` holds the public keys of one client, `revoked` one key id a line. [`change`] writes it.
+
+pub mod change;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,8 +12,9 @@ use uuid::Uuid;
 
 use super::rotation::Link;
 use super::{KeyError, KeyId, PublicKey};
+use crate::store::durable::FileError;
 
-/// A keyring that can't be read.
+/// A keyring that can't be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The directory or a file in it.
@@ -52,6 +55,29 @@ pub enum KeyringError {
         /// What is wrong in it.
         source: KeyError,
     },
+    /// A key that is to be trusted was revoked.
+    #[error("the key {key} is revoked in {}", path.display())]
+    IsRevoked {
+        /// The key.
+        key: KeyId,
+        /// The keyring.
+        path: PathBuf,
+    },
+    /// The directory is not there.
+    #[error("there is no keyring {}", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process is changing the keyring.
+    #[error("another process has been changing the keyring {} for a while", path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file can't be written.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// What a keyring says of a signer.
@@ -106,7 +132,7 @@ impl Keyring {
         for path in entries.into_iter().map(|entry| entry.path()) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
             if name == "revoked" {
-                keyring.revoked = parse_revoked(&path, &read(&path)?)?;
+                keyring.revoked.extend(parse_revoked(&path, &read(&path)?)?);
             } else if name.starts_with("revoked") {
                 // A revocation that is not heard would be worse than any other mistake.
                 return Err(KeyringError::MisnamedRevoked { path });
@@ -126,14 +152,35 @@ impl Keyring {
         Self { any: keys, ..Self::default() }
     }
 
-    /// Adds keys of a client.
+    /// Adds keys of a client. None at all leave it unlisted.
     pub fn insert(&mut self, client: Uuid, keys: impl IntoIterator<Item = PublicKey>) {
-        self.clients.entry(client).or_default().extend(keys);
+        let mut keys = keys.into_iter().peekable();
+        if keys.peek().is_some() {
+            self.clients.entry(client).or_default().extend(keys);
+        }
     }
 
     /// Revokes a key.
     pub fn revoke(&mut self, id: KeyId) {
         self.revoked.insert(id);
+    }
+
+    /// The part of the keyring that has a say on one client.
+    #[must_use]
+    pub fn of_client(&self, client: Uuid) -> Self {
+        let keys = self.clients.get(&client).map(|keys| (client, keys.clone()));
+        Self { clients: keys.into_iter().collect(), any: self.any.clone(), revoked: self.revoked.clone() }
+    }
+
+    /// The clients that the keyring lists, with their keys.
+    pub fn clients(&self) -> impl Iterator<Item = (Uuid, &[PublicKey])> {
+        self.clients.iter().map(|(client, keys)| (*client, keys.as_slice()))
+    }
+
+    /// Whether a key is revoked.
+    #[must_use]
+    pub fn is_revoked(&self, id: &KeyId) -> bool {
+        self.revoked.contains(id)
     }
 
     /// Whether any key is listed for a client.
@@ -187,18 +234,13 @@ mod tests {
     use super::super::SigningKey;
     use super::super::rotation::{self, RotationError};
     use super::*;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD as BASE64;
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_seed(&[seed; 32])
     }
 
     fn link(client: Uuid, previous: &SigningKey, next: &SigningKey) -> Link {
-        let (previous_key, public_key) = (previous.public(), next.public());
-        let text =
-            format!("kubermatic-telemetry-rotation/1 {client} {} {}", previous_key.to_base64(), public_key.to_base64());
-        Link { previous_key, public_key, signature: BASE64.encode(previous.sign(text.as_bytes())) }
+        Link::sign(client, previous, &next.public())
     }
 
     #[test]
