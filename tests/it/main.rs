@@ -16,6 +16,7 @@ mod documents;
 mod full_disk;
 mod golden;
 mod ingest;
+mod interop;
 mod kills;
 mod leak;
 mod live;
