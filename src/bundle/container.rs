@@ -14,7 +14,7 @@ use crate::text::shortened_bytes;
 /// Tar's unit.
 pub(super) const BLOCK: usize = 512;
 /// `manifest.json.sig`: 88 characters of base64 and a line feed.
-const SIGNATURE_BYTES: u64 = 89;
+pub(super) const SIGNATURE_BYTES: u64 = 89;
 
 /// The names that a container has, in order: the signed document, its signature, the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::altered::Alteration;
-use super::container::{self, BLOCK, Shape};
+use super::container::{self, BLOCK, SIGNATURE_BYTES, Shape};
 use super::error::VerifyError;
 
 /// How much of a file's beginning is looked at.
@@ -247,9 +247,10 @@ impl Survey {
     /// Whether the line feed of the signature file, the first one of a container, has become two characters.
     fn has_line_ends<R: Read + Seek>(&self, reader: &mut R) -> io::Result<bool> {
         let is_signature = |entry: &&Seen| [Shape::Bundle, Shape::Receipt].iter().any(|it| entry.path == it.names()[1]);
-        let Some(signature) = self.entries.get(1).filter(is_signature) else { return Ok(false) };
+        let signature = self.entries.get(1).filter(is_signature);
+        let Some(signature) = signature.filter(|entry| entry.place.1 == SIGNATURE_BYTES) else { return Ok(false) };
         let mut end = [0; 2];
-        reader.seek(SeekFrom::Start(signature.place.0 + 88))?;
+        reader.seek(SeekFrom::Start(signature.place.0 + SIGNATURE_BYTES - 1))?;
         Ok(fill(reader, &mut end)? && end == *b"\r\n")
     }
 }

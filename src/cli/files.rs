@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use kubermatic_telemetry::bundle::VerifyError;
@@ -102,6 +102,7 @@ fn spool(path: &Path, input: impl Read, limits: &Limits) -> Result<File, Failure
         |error: io::Error| Failure::from(VerifyError::Io(error)).context(format!("can't read {}", shown(path)));
     let mut file = durable::scratch(&std::env::temp_dir()).map_err(|error| failed(error.source))?;
     let size = io::copy(&mut input.take(limits.bundle_bytes.saturating_add(1)), &mut file).map_err(failed)?;
+    file.rewind().map_err(failed)?;
     let within = limits.within(Limit::BundleBytes, size);
     within.map_err(|limit| VerifyError::Limit(LimitExceeded { at_least: true, ..limit }))?;
     Ok(file)
