@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
 
 use kubermatic_telemetry::clock::System;
 use kubermatic_telemetry::ingest::archive::Archive;
-use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, Policy};
+use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, OpenGate, Policy};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::RecordStatus;
@@ -29,23 +30,48 @@ pub struct Args {
     /// The bundles; `-` is stdin.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The archive: a directory, or a file:// URL of one; made if need be.
-    #[arg(long, value_name = "URL")]
-    archive: String,
-    /// Directory of trusted public keys: <client-uuid>.pem for each client, and `revoked`.
-    #[arg(long, value_name = "DIR")]
-    keyring: Option<PathBuf>,
-    /// Whose bundles to accept.
-    #[arg(long, value_enum, default_value_t = Trust::Keyring)]
-    trust: Trust,
-    /// The private key that signs receipts, as PEM [default: receipt-key.pem in the archive, made when it is needed].
-    #[arg(long, value_name = "FILE")]
-    receipt_key: Option<PathBuf>,
+    #[command(flatten)]
+    archive: ArchiveArgs,
     /// Also write the receipts, and the public key that they are signed with, into this directory.
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
+}
+
+/// Where what is accepted goes, whom the archive trusts, and what it signs with; the same for `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ArchiveArgs {
+    /// The archive: a directory, or a file:// URL of one; made if need be.
+    #[arg(long, value_name = "URL")]
+    pub archive: String,
+    /// Directory of trusted public keys: <client-uuid>.pem for each client, and `revoked`.
+    #[arg(long, value_name = "DIR")]
+    pub keyring: Option<PathBuf>,
+    /// Whose bundles to accept.
+    #[arg(long, value_enum, default_value_t = Trust::Keyring)]
+    trust: Trust,
+    /// The private key that signs receipts, as PEM [default: receipt-key.pem in the archive, made when it is needed].
+    #[arg(long, value_name = "FILE")]
+    pub receipt_key: Option<PathBuf>,
+}
+
+impl ArchiveArgs {
+    pub fn policy(&self) -> Policy {
+        match self.trust {
+            Trust::Keyring => Policy::Keyring,
+            Trust::Tofu => Policy::Tofu,
+        }
+    }
+
+    /// Refuses to begin where nobody could ever be accepted.
+    pub fn check(&self, keyring: &Keyring) -> Result<(), Failure> {
+        if self.policy() == Policy::Keyring && keyring.is_empty() {
+            return Err(Failure::usage("nobody is trusted, so nothing can be accepted")
+                .hint("give --keyring DIR with <client-uuid>.pem files, or --trust tofu"));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -58,19 +84,14 @@ enum Trust {
 
 pub fn run(args: &Args, output: &Output) -> Done {
     let limits = args.limits.limits();
-    let keyring = args.keyring.as_deref().map(Keyring::load).transpose()?.unwrap_or_default();
-    let policy = match args.trust {
-        Trust::Keyring => Policy::Keyring,
-        Trust::Tofu => Policy::Tofu,
-    };
-    if policy == Policy::Keyring && keyring.is_empty() {
-        return Err(Failure::usage("nobody is trusted, so nothing can be accepted")
-            .hint("give --keyring DIR with <client-uuid>.pem files, or --trust tofu"));
-    }
-    let given = args.receipt_key.as_deref().map(read_key).transpose()?;
-    let archive = Archive::open(&args.archive)?;
+    let keyring = args.archive.keyring.as_deref().map(Keyring::load).transpose()?.unwrap_or_default();
+    args.archive.check(&keyring)?;
+    let policy = args.archive.policy();
+    let given = args.archive.receipt_key.as_deref().map(read_key).transpose()?;
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let archive = Archive::open(&args.archive.archive, runtime.handle().clone())?;
     let key = || given.clone().map_or_else(|| ingest::local_receipt_key(&archive, &System), Ok);
-    let ingest = Ingest { archive: &archive, keyring: &keyring, policy, limits: &limits };
+    let ingest = Ingest { archive: &archive, keyring: &keyring, policy, limits: &limits, gate: &OpenGate };
     let (mut failed, mut rows) = (false, Vec::new());
     for file in &args.files {
         match accept_one(file, &ingest, &key, args.receipts.as_deref(), output) {
@@ -88,7 +109,7 @@ pub fn run(args: &Args, output: &Output) -> Done {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn read_key(path: &Path) -> Result<SigningKey, Failure> {
+pub fn read_key(path: &Path) -> Result<SigningKey, Failure> {
     let named = |failure: Failure| failure.context(format!("can't read the receipt key {}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| named(error.into()))?;
     SigningKey::from_pem(&zeroize::Zeroizing::new(text)).map_err(|error| named(error.into()))

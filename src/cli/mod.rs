@@ -14,7 +14,7 @@ mod files;
 mod ingest;
 mod init;
 mod inspect;
-#[cfg(feature = "agent")]
+#[cfg(any(feature = "agent", feature = "ingest"))]
 mod interrupt;
 mod keys;
 mod output;
@@ -24,9 +24,12 @@ mod receipt;
 #[cfg(feature = "agent")]
 mod schedule;
 mod selection;
+#[cfg(feature = "ingest")]
+mod serve;
 #[cfg(feature = "agent")]
 mod source;
 mod status;
+mod values;
 mod verify;
 
 use std::ffi::OsString;
@@ -125,6 +128,8 @@ enum Verb {
     Pseudonym(pseudonym::Args),
     #[cfg(feature = "ingest")]
     Ingest(ingest::Args),
+    #[cfg(feature = "ingest")]
+    Serve(serve::Args),
 }
 
 /// Runs the program with these arguments.
@@ -172,5 +177,7 @@ fn dispatch(cli: Cli, output: &Output) -> Done {
         Verb::Pseudonym(args) => pseudonym::run(&args, &context, output),
         #[cfg(feature = "ingest")]
         Verb::Ingest(args) => ingest::run(&args, output),
+        #[cfg(feature = "ingest")]
+        Verb::Serve(args) => serve::run(&args, output),
     }
 }

@@ -4,6 +4,7 @@
 //! the same effect, and whoever comes after it gets the same receipt.
 
 use std::io::{self, Read, Seek};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -54,6 +55,14 @@ pub enum IngestError {
     /// The receipt key can't be read.
     #[error("the receipt key of the archive")]
     ReceiptKey(#[from] KeyError),
+    /// More than a quota allows.
+    #[error("the quota of {what} is used up")]
+    Throttled {
+        /// Which quota.
+        what: &'static str,
+        /// For how long.
+        wait: Duration,
+    },
     /// No random numbers, or a clock that can't be told.
     #[error("the operating system refuses")]
     System(#[source] io::Error),
@@ -74,8 +83,36 @@ pub struct Accepted {
     pub pinned: bool,
 }
 
+/// Bounds how much is accepted, where somebody has to.
+pub trait Gate {
+    /// Asked before a bundle is stored that was not accepted before.
+    ///
+    /// # Errors
+    /// [`IngestError::Throttled`].
+    fn admit(&self, client: Uuid) -> Result<(), IngestError>;
+
+    /// Asked before the key of a new client is pinned.
+    ///
+    /// # Errors
+    /// [`IngestError::Throttled`].
+    fn admit_new(&self) -> Result<(), IngestError>;
+}
+
+/// A gate that lets everybody in: for a person who ingests files by hand.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenGate;
+
+impl Gate for OpenGate {
+    fn admit(&self, _: Uuid) -> Result<(), IngestError> {
+        Ok(())
+    }
+
+    fn admit_new(&self) -> Result<(), IngestError> {
+        Ok(())
+    }
+}
+
 /// The accepting side: an archive, whom it trusts, and what it signs with.
-#[derive(Debug)]
 pub struct Ingest<'a> {
     /// Where everything goes.
     pub archive: &'a Archive,
@@ -85,6 +122,8 @@ pub struct Ingest<'a> {
     pub policy: Policy,
     /// What a bundle may be.
     pub limits: &'a Limits,
+    /// How much is accepted.
+    pub gate: &'a dyn Gate,
 }
 
 impl Trusts for Ingest<'_> {
@@ -145,6 +184,9 @@ impl Ingest<'_> {
             return Err(IngestError::UnknownSigner { client, key });
         }
         let name = format!("{}/pinned.pem", client_prefix(client));
+        if !self.archive.has(&name)? {
+            self.gate.admit_new()?;
+        }
         let pinned = self.archive.create(&name, manifest.public_key.to_pem().into_bytes())?;
         match self.judge(client, &manifest.public_key, &manifest.rotation) {
             Ok(Trust::Trusted) => Ok(pinned),
@@ -232,6 +274,22 @@ fn receipt_name(client: Uuid, manifest_sha256: &str) -> String {
     format!("{}/receipts/{manifest_sha256}.tar", client_prefix(client))
 }
 
+/// Where it stands whose receipt a manifest's is.
+fn index_name(manifest_sha256: Sha256Digest) -> String {
+    format!("manifests/{manifest_sha256}")
+}
+
+/// The receipt of a bundle that was accepted, by the digest of its manifest.
+///
+/// # Errors
+/// The archive fails.
+pub fn find_receipt(archive: &Archive, manifest_sha256: Sha256Digest) -> Result<Option<Vec<u8>>, ArchiveError> {
+    let Some(client) = archive.get(&index_name(manifest_sha256))? else { return Ok(None) };
+    let client = std::str::from_utf8(&client).ok().and_then(|client| Uuid::try_parse(client.trim()).ok());
+    // An entry without its receipt is of a bundle that is being accepted, or of a client that was deleted.
+    client.map_or(Ok(None), |client| archive.get(&receipt_name(client, &manifest_sha256.to_string())))
+}
+
 /// Where the chains lie that introduced keys.
 fn rotations(client: Uuid) -> String {
     format!("{}/rotations", client_prefix(client))
@@ -266,6 +324,7 @@ pub fn accept<R: Read + Seek>(
     if let Some(receipt) = ingest.archive.get(&receipt_name)? {
         return opened(manifest, receipt, true, pinned, ingest.limits);
     }
+    ingest.gate.admit(manifest.client)?;
     ingest.keep_rotation(&manifest)?;
     let bundle_name = format!("{prefix}/bundles/{manifest_sha256}.tar");
     if !ingest.archive.has(&bundle_name)? {
@@ -274,6 +333,7 @@ pub fn accept<R: Read + Seek>(
     }
     let records = manifest.records.iter().map(|record| ingest.enter(&manifest, manifest_sha256, record));
     let records = records.collect::<Result<Vec<_>, _>>()?;
+    ingest.archive.create(&index_name(manifest_sha256), format!("{}\n", manifest.client).into_bytes())?;
     let (chain, highest_sequence) = ingest.link(&manifest, manifest_sha256)?;
     let key = receipt_key()?;
     let received = Seconds::try_from(environment.now_text());

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, WriteMultipart};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::store::durable::{self, FileError};
@@ -46,9 +47,6 @@ pub enum ArchiveError {
     /// The bundle can't be read while it is stored.
     #[error("the bundle can't be read")]
     Bundle(#[source] io::Error),
-    /// The runtime can't be started.
-    #[error("the operating system refuses")]
-    System(#[source] io::Error),
 }
 
 /// An archive.
@@ -56,15 +54,16 @@ pub enum ArchiveError {
 pub struct Archive {
     objects: Arc<dyn ObjectStore>,
     directory: Option<PathBuf>,
-    runtime: tokio::runtime::Runtime,
+    runtime: Handle,
 }
 
 impl Archive {
-    /// Opens an archive: a directory, made if need be, given by its path or a `file://` URL.
+    /// Opens an archive: a directory, made if need be, given by its path or a `file://` URL. What it does, it does on
+    /// `runtime`, which must have threads of its own, and which must not be waited for from one of them.
     ///
     /// # Errors
     /// The address is not understood, or the directory can't be made.
-    pub fn open(address: &str) -> Result<Self, ArchiveError> {
+    pub fn open(address: &str, runtime: Handle) -> Result<Self, ArchiveError> {
         let unknown = || {
             let scheme = address.split_once("://").map_or("this", |(scheme, _)| scheme);
             ArchiveError::Address(format!("{}://...", scheme.escape_debug()))
@@ -80,7 +79,6 @@ impl Archive {
         let objects = LocalFileSystem::new_with_prefix(&directory)
             .map_err(|source| ArchiveError::Object { object: address.to_owned(), source })?
             .with_fsync(true);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ArchiveError::System)?;
         Ok(Self { objects: Arc::new(objects), directory: Some(directory), runtime })
     }
 
@@ -88,6 +86,14 @@ impl Archive {
     #[must_use]
     pub fn directory(&self) -> Option<&FilePath> {
         self.directory.as_deref()
+    }
+
+    /// Whether it can be used now.
+    ///
+    /// # Errors
+    /// It can't.
+    pub fn check(&self) -> Result<(), ArchiveError> {
+        self.has("receipt-key.pub.pem").map(drop)
     }
 
     /// An object's contents, if it is there.

@@ -2,5 +2,6 @@
 
 mod accept;
 pub mod archive;
+pub mod server;
 
-pub use accept::{Accepted, Ingest, IngestError, Policy, accept, local_receipt_key};
+pub use accept::{Accepted, Gate, Ingest, IngestError, OpenGate, Policy, accept, find_receipt, local_receipt_key};
