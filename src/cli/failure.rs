@@ -76,6 +76,10 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ForeignError>() {
         return error.hint();
     }
+    #[cfg(feature = "agent")]
+    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::reporter::http::SendError>() {
+        return error.hint();
+    }
     let text = if let Some(error) = error.downcast_ref::<VerifyError>() {
         error.hint()
     } else if let Some(error) = error.downcast_ref::<IdentityError>() {

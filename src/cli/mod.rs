@@ -24,6 +24,8 @@ mod receipt;
 #[cfg(feature = "agent")]
 mod schedule;
 mod selection;
+#[cfg(feature = "agent")]
+mod send;
 #[cfg(feature = "ingest")]
 mod serve;
 #[cfg(feature = "agent")]
@@ -128,6 +130,8 @@ enum Verb {
     Pseudonym(pseudonym::Args),
     #[cfg(feature = "ingest")]
     Ingest(ingest::Args),
+    #[cfg(feature = "agent")]
+    Send(send::Args),
     #[cfg(feature = "ingest")]
     Serve(serve::Args),
 }
@@ -177,6 +181,8 @@ fn dispatch(cli: Cli, output: &Output) -> Done {
         Verb::Pseudonym(args) => pseudonym::run(&args, &context, output),
         #[cfg(feature = "ingest")]
         Verb::Ingest(args) => ingest::run(&args, output),
+        #[cfg(feature = "agent")]
+        Verb::Send(args) => send::run(&args, &context, output),
         #[cfg(feature = "ingest")]
         Verb::Serve(args) => serve::run(&args, output),
     }

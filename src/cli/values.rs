@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 
-/// `90s`, `15m`, `1h30m`.
+/// `90s`, `15m`, `1h30m`, `14d`; a day has 24 hours.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: SignedDuration = text.parse().map_err(|_| "write it like 90s, 15m or 1h30m".to_owned())?;
+    let wrong = |_| "write it like 90s, 15m, 1h30m or 14d".to_owned();
+    let span: Span = text.parse().map_err(wrong)?;
+    let parsed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(wrong)?;
     let parsed = Duration::try_from(parsed).map_err(|_| "it can't be negative".to_owned())?;
     if parsed > Duration::from_hours(24 * 366) {
         return Err("that is more than a year".to_owned());
