@@ -113,8 +113,8 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
         return Some(hint);
     }
     #[cfg(feature = "ingest")]
-    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::ingest::IngestError>() {
-        return ingest_hint(error);
+    if let Some(hint) = archive_hint(error) {
+        return Some(hint);
     }
     if error.downcast_ref::<kubermatic_telemetry::setting::Unclear>().is_some() {
         return Some("set it to on or off, or use --telemetry on|off");
@@ -123,9 +123,15 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
 }
 
 #[cfg(feature = "ingest")]
-fn ingest_hint(error: &kubermatic_telemetry::ingest::IngestError) -> Option<&'static str> {
+fn archive_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     use kubermatic_telemetry::ingest::IngestError as E;
-    match error {
+    use kubermatic_telemetry::ingest::archive::ArchiveError;
+
+    if let Some(error) = error.downcast_ref::<ArchiveError>() {
+        return error.hint();
+    }
+    match error.downcast_ref::<E>()? {
+        E::Archive(error) => error.hint(),
         E::Verify(error) => error.hint(),
         E::UnknownSigner { .. } => Some(
             "ask the client for its key id (`keys show`) and put its public key into the keyring as <client>.pem, or \

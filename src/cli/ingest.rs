@@ -42,7 +42,8 @@ pub struct Args {
 /// Where what is accepted goes, whom the archive trusts, and what it signs with; the same for `serve`.
 #[derive(Debug, clap::Args)]
 pub struct ArchiveArgs {
-    /// The archive: a directory, or a file:// URL of one; made if need be.
+    /// The archive: a directory, made if need be, or a place in a bucket that exists: s3://BUCKET/PREFIX,
+    /// gs://BUCKET/PREFIX, az://CONTAINER/PREFIX. Credentials come from the environment.
     #[arg(long, value_name = "URL")]
     pub archive: String,
     /// Directory of trusted public keys: <client-uuid>.pem for each client, and `revoked`.
@@ -106,6 +107,7 @@ pub fn run(args: &Args, output: &Output) -> Done {
     if output.is_json() {
         output.document(&rows)?;
     }
+    ingest::close(&archive, &System)?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -130,6 +130,7 @@ pub fn run(args: &Args, output: &Output) -> Done {
             tokio::spawn(server::serve(service, listener, app, None, connections, stopping.clone()));
         }
         let app = server::app(Arc::clone(&service), args.operator_listen.is_none());
+        let service = Arc::clone(&service);
         let served = tokio::spawn(server::serve(service, listener, app, tls, connections(args), stopping));
         // The sender lives as long as the program.
         let _ = asked.wait_for(Option::is_some).await;
@@ -137,7 +138,9 @@ pub fn run(args: &Args, output: &Output) -> Done {
         stop.send_replace(true);
         Ok::<_, Failure>(served.await?)
     })?;
+    let closed = service.close();
     runtime.shutdown_timeout(Duration::from_secs(5));
+    closed?;
     if cut_off > 0 {
         output.warning(&format!("{} cut off", count(cut_off, "connection")), Some("--grace gives them more time"));
     }

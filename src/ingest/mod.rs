@@ -2,6 +2,12 @@
 
 mod accept;
 pub mod archive;
+mod audit;
+mod chain;
+mod records;
 pub mod server;
 
-pub use accept::{Accepted, Gate, Ingest, IngestError, OpenGate, Policy, accept, find_receipt, local_receipt_key};
+pub use accept::{
+    Accepted, Gate, Ingest, IngestError, OpenGate, Policy, accept, close, find_receipt, local_receipt_key,
+};
+pub use audit::MOST as MOST_REFUSALS;

@@ -162,6 +162,7 @@ impl Endpoint {
         let mut builder = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
+            .http1_only()
             .connect_timeout(options.connect)
             .read_timeout(options.idle)
             .timeout(options.total);

@@ -136,6 +136,14 @@ impl Service {
         }
     }
 
+    /// Writes down what is still only counted, before the program ends. Not for a thread of the runtime.
+    ///
+    /// # Errors
+    /// The archive fails.
+    pub fn close(&self) -> Result<(), IngestError> {
+        super::close(&self.archive, &System)
+    }
+
     fn authorize(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(token) = &self.settings.token else { return Ok(()) };
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
