@@ -24,6 +24,8 @@ use zeroize::Zeroizing;
 use crate::clock::Environment;
 use crate::store::durable::{FileError, failed};
 
+/// What the files of a client certificate and its key should hold.
+const PAIR: &str = "a certificate that goes with its private key, in PEM";
 /// The media type of bundles and receipts.
 const TAR: &str = "application/x-tar";
 /// How much of a bundle is read at a time.
@@ -180,12 +182,15 @@ impl Endpoint {
             let mut pem = read(certificate)?;
             pem.push(b'\n');
             pem.extend_from_slice(&read(key)?);
-            let expected = "a certificate that goes with its private key, in PEM";
             let identity = reqwest::Identity::from_pem(&pem)
-                .map_err(|_| SendError::Content { path: certificate.clone(), expected })?;
+                .map_err(|_| SendError::Content { path: certificate.clone(), expected: PAIR })?;
             builder = builder.identity(identity);
         }
-        let client = builder.build().map_err(|error| SendError::Setup(error.without_url()))?;
+        let client = builder.build().map_err(|error| match &options.client_certificate {
+            // All else that is given was looked at before.
+            Some((path, _)) => SendError::Content { path: path.clone(), expected: PAIR },
+            None => SendError::Setup(error.without_url()),
+        })?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(TAR));
         headers.insert(ACCEPT, HeaderValue::from_static(TAR));
@@ -219,11 +224,14 @@ impl Endpoint {
         environment: &dyn Environment,
     ) -> Result<Vec<u8>, SendError> {
         let deadline = Instant::now() + self.deadline;
-        let mut longest = FIRST_RETRY;
+        let (mut longest, mut last) = (FIRST_RETRY, None);
         loop {
             let attempt = match tokio::time::timeout_at(deadline, self.attempt(bundle, sent)).await {
                 Ok(attempt) => attempt?,
-                Err(_) => return Err(SendError::Later { what: "the bundle was not sent in time".to_owned() }),
+                Err(_) => {
+                    let what = last.unwrap_or_else(|| "the bundle was not sent in time".to_owned());
+                    return Err(SendError::Later { what });
+                }
             };
             let (what, asked) = match attempt {
                 Attempt::Answered(answer) => return Ok(answer),
@@ -237,6 +245,7 @@ impl Endpoint {
                 return Err(SendError::Later { what });
             }
             tokio::time::sleep(wait).await;
+            last = Some(what);
         }
     }
 

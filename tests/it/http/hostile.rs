@@ -82,7 +82,8 @@ fn lengths_that_lie_and_bodies_without_end_do_no_harm() {
     let server = Server::start(&desk, ["--trust", "tofu", "--limit", "bundle-bytes=100000"]);
     let bundle = vector("one-record.tar");
     let head = |more: &str| {
-        format!("POST /v1/bundles HTTP/1.1\r\nHost: test\r\nContent-Type: application/x-tar\r\n{more}\r\n\r\n").into_bytes()
+        format!("POST /v1/bundles HTTP/1.1\r\nHost: test\r\nContent-Type: application/x-tar\r\n{more}\r\n\r\n")
+            .into_bytes()
     };
     // Longer than what comes.
     let mut stream = server.connect();

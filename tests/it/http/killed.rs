@@ -40,7 +40,10 @@ fn nothing_is_acknowledged_that_the_archive_does_not_have() {
             let _ = fs::remove_dir_all(desk.path("archive/clients"));
             acknowledged.lock().unwrap().clear();
         }
-        let mut server = Server::start(&desk, ["--trust", "tofu", "--quota", "address-bundles=1000000", "--quota", "address-clients=1000000"]);
+        let mut server = Server::start(
+            &desk,
+            ["--trust", "tofu", "--quota", "address-bundles=1000000", "--quota", "address-clients=1000000"],
+        );
         let stop = AtomicBool::new(false);
         let address = server.address;
         std::thread::scope(|scope| {

@@ -56,7 +56,8 @@ impl Server {
         let mut before = Vec::new();
         let address = loop {
             let Some(Ok(line)) = lines.next() else { panic!("the server did not start: {before:?}") };
-            if let Some((_, address)) = line.split_once("listening on http").and_then(|(_, rest)| rest.split_once("//")) {
+            if let Some((_, address)) = line.split_once("listening on http").and_then(|(_, rest)| rest.split_once("//"))
+            {
                 break address.parse().unwrap();
             }
             before.push(line);
@@ -264,5 +265,6 @@ pub fn drain(stream: &mut TcpStream) -> usize {
 
 /// `send` to a server whose receipts are trusted.
 pub fn send(desk: &Desk, url: &str, arguments: &str) -> Printed {
-    desk.line(&format!("send --url {url} --receipt-key archive/receipt-key.pub.pem --deadline 20s {arguments}"))
+    let deadline = if arguments.contains("--deadline") { "" } else { "--deadline 20s" };
+    desk.line(&format!("send --url {url} --receipt-key archive/receipt-key.pub.pem {deadline} {arguments}"))
 }

