@@ -226,13 +226,11 @@ impl Endpoint {
         let deadline = Instant::now() + self.deadline;
         let (mut longest, mut last) = (FIRST_RETRY, None);
         loop {
-            let attempt = match tokio::time::timeout_at(deadline, self.attempt(bundle, sent)).await {
-                Ok(attempt) => attempt?,
-                Err(_) => {
-                    let what = last.unwrap_or_else(|| "the bundle was not sent in time".to_owned());
-                    return Err(SendError::Later { what });
-                }
+            let Ok(attempt) = tokio::time::timeout_at(deadline, self.attempt(bundle, sent)).await else {
+                let what = last.unwrap_or_else(|| "the bundle was not sent in time".to_owned());
+                return Err(SendError::Later { what });
             };
+            let attempt = attempt?;
             let (what, asked) = match attempt {
                 Attempt::Answered(answer) => return Ok(answer),
                 Attempt::Failed { what, retry_after } => (what, retry_after),
@@ -447,7 +445,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let of = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
-        assert_eq!(of("120"), Some(Duration::from_secs(120)));
+        assert_eq!(of("120"), Some(Duration::from_mins(2)));
         assert!(of("Fri, 31 Dec 9999 23:59:59 GMT").unwrap() > Duration::from_hours(24));
         assert_eq!(of("Sun, 06 Nov 1994 08:49:37 GMT"), None);
         assert_eq!(of("soon"), None);

@@ -34,7 +34,7 @@ fn a_bundle_that_does_not_verify_is_refused_with_422_and_leaves_nothing() {
     server.upload(&good[..payload + 100]).refused(422, "truncated");
     assert!(!desk.path("archive/clients").exists());
     let refusals = server.metric("kubermatic_telemetry_http_requests_total{route=\"/v1/bundles\",status=\"422\"}");
-    assert_eq!(refusals, 2.0);
+    assert_eq!(refusals, 2);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn quotas_bound_what_a_client_and_an_address_bring() {
     server.upload(&vector("one-record.tar")).is(200);
     let answer = server.upload(&vector("deltas-two-kinds.tar")).refused(429, "throttled");
     assert!((3000..=3600).contains(&answer.header("retry-after").unwrap().parse::<u32>().unwrap()));
-    assert_eq!(server.metric("kubermatic_telemetry_refusals_total{code=\"throttled\"}"), 1.0);
+    assert_eq!(server.metric("kubermatic_telemetry_refusals_total{code=\"throttled\"}"), 1);
     drop(server);
 
     let server = Server::start(&desk, ["--trust", "tofu", "--quota", "address-bundles=2"]);
@@ -166,7 +166,7 @@ fn beyond_its_uploads_a_server_asks_to_come_back() {
     let request = upload("", &vector("one-record.tar"));
     let mut slow = server.connect();
     slow.write_all(&request[..500]).unwrap();
-    while server.metric("kubermatic_telemetry_uploads") < 1.0 {}
+    while server.metric("kubermatic_telemetry_uploads") < 1 {}
     let answer = server.upload(&vector("one-record.tar")).refused(503, "busy");
     assert_eq!(answer.header("retry-after"), Some("5"));
     slow.write_all(&request[500..]).unwrap();
@@ -177,15 +177,19 @@ fn beyond_its_uploads_a_server_asks_to_come_back() {
 #[test]
 fn a_spool_that_is_full_is_answered_with_507() {
     let desk = Desk::new();
-    // Files of this process can't grow beyond a block, which a full disk looks like from inside.
+    let server = Server::of(cramped(&desk));
+    let answer = server.upload(&vec![b'x'; 100_000]).refused(507, "storageFull");
+    assert!(answer.json()["hint"].as_str().unwrap().contains("send it again later"));
+    server.get("/healthz").ok();
+}
+
+/// A server whose files can't grow beyond a few blocks, which a full disk looks like from inside.
+pub fn cramped(desk: &Desk) -> Command {
     let program = env!("CARGO_BIN_EXE_kubermatic-telemetry");
     let mut command = Command::new("sh");
     let line = format!(
         "trap '' XFSZ; ulimit -f 4; exec '{program}' serve --listen 127.0.0.1:0 --archive archive --trust tofu"
     );
     command.args(["-c", &line]).current_dir(desk.path(""));
-    let server = Server::of(command);
-    let answer = server.upload(&[b'x'; 100_000]).refused(507, "storageFull");
-    assert!(answer.json()["hint"].as_str().unwrap().contains("send it again later"));
-    server.get("/healthz").ok();
+    command
 }

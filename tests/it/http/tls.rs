@@ -159,7 +159,7 @@ fn pass_on(
     let mut tls = rustls::Stream::new(&mut connection, &mut stream);
     let mut server = std::net::TcpStream::connect(to).ok()?;
     let mut request = Vec::new();
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     let (mut head, mut length) = (None, 0);
     while head.is_none_or(|head| request.len() < head + length) {
         let count = tls.read(&mut buffer).ok().filter(|count| *count > 0)?;
