@@ -3,6 +3,7 @@
 mod hostile;
 mod killed;
 mod openapi;
+mod proxied;
 mod refusals;
 mod sends;
 mod serves;

@@ -3,25 +3,31 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
 
 use super::{Server, exported, send};
 use crate::support::Desk;
 
 /// A certificate authority of the tests.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::<String>::new()).unwrap();
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// Writes a certificate for a name, and its key.
-    fn issue(&self, desk: &Desk, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {
+    pub fn issue(&self, desk: &Desk, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {
         let key = KeyPair::generate().unwrap();
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        // Named otherwise than the authority, as which OpenSSL would take it.
+        parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.extended_key_usages = vec![usage];
         let certificate = parameters.signed_by(&key, &self.0).unwrap();
         desk.file(&format!("{file}.pem"), certificate.pem());
@@ -31,9 +37,15 @@ impl Authority {
     fn write(&self, path: &Path) {
         fs::write(path, self.0.pem()).unwrap();
     }
+
+    /// Writes the authority's own certificate and key, for a proxy that issues certificates itself.
+    pub fn write_with_key(&self, desk: &Desk) {
+        self.write(&desk.path("ca.pem"));
+        desk.file("snakeoil-ca-key.pem", self.0.key().serialize_pem());
+    }
 }
 
-const TLS: [&str; 6] = ["--trust", "tofu", "--tls-cert", "server.pem", "--tls-key", "snakeoil-server-key.pem"];
+pub const TLS: [&str; 6] = ["--trust", "tofu", "--tls-cert", "server.pem", "--tls-key", "snakeoil-server-key.pem"];
 
 fn https(server: &Server) -> String {
     format!("https://localhost:{}", server.address.port())
