@@ -222,6 +222,8 @@ impl Sender<'_> {
         let (manifest_sha256, name) = (export.manifest_sha256, format!("bundle {sequence}"));
         let parcel = Parcel { file, client: identity.client(), manifest_sha256, name };
         let (receipt, _) = self.deliver(&parcel)?;
+        // A receipt answers for the whole of it.
+        self.context.locked_store(identity)?.delivered(&export)?;
         self.acknowledge(identity, &parcel, &receipt, rows)
     }
 

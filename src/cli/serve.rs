@@ -53,6 +53,9 @@ pub struct Args {
     /// Where bundles lie while they arrive, as unnamed files [default: $TMPDIR, or /tmp].
     #[arg(long, value_name = "DIR")]
     spool: Option<PathBuf>,
+    /// How old what is known of the keyring may be before it is read again.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "20s")]
+    keyring_age: Duration,
     /// How many bundles may arrive at a time; others are asked to come back.
     #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = at_least_one)]
     max_uploads: usize,
@@ -68,6 +71,9 @@ pub struct Args {
         default_value_t = Connections::default().of_address.unwrap_or(usize::MAX)
     )]
     max_address_connections: usize,
+    /// How long the headers of a request, and the pause before them, may take.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15s")]
+    header_timeout: Duration,
     /// How long a bundle that is arriving may pause.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     idle_timeout: Duration,
@@ -107,7 +113,7 @@ pub fn run(args: &Args, output: &Output) -> Done {
     // Before anything is said: who hears it may ask the program to stop.
     let mut asked = interrupt::listen(args.grace + Duration::from_secs(10))?;
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    let keyring = Trusted::load(args.archive.keyring.clone())?;
+    let keyring = Trusted::load(args.archive.keyring.clone(), args.keyring_age)?;
     args.archive.check(&*keyring.now()?)?;
     let archive = Archive::open(&args.archive.archive, runtime.handle().clone())?;
     let given = args.archive.receipt_key.as_deref().map(read_key).transpose()?;
@@ -159,6 +165,7 @@ fn connections(args: &Args) -> Connections {
     Connections {
         most: args.max_connections,
         of_address: (args.proxies == 0).then_some(args.max_address_connections),
+        headers: args.header_timeout,
         grace: args.grace,
     }
 }

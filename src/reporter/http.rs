@@ -24,6 +24,8 @@ use zeroize::Zeroizing;
 use crate::clock::Environment;
 use crate::store::durable::{FileError, failed};
 
+/// What the files of a client certificate and its key should hold.
+const PAIR: &str = "a certificate that goes with its private key, in PEM";
 /// The media type of bundles and receipts.
 const TAR: &str = "application/x-tar";
 /// How much of a bundle is read at a time.
@@ -181,12 +183,15 @@ impl Endpoint {
             let mut pem = read(certificate)?;
             pem.push(b'\n');
             pem.extend_from_slice(&read(key)?);
-            let expected = "a certificate that goes with its private key, in PEM";
             let identity = reqwest::Identity::from_pem(&pem)
-                .map_err(|_| SendError::Content { path: certificate.clone(), expected })?;
+                .map_err(|_| SendError::Content { path: certificate.clone(), expected: PAIR })?;
             builder = builder.identity(identity);
         }
-        let client = builder.build().map_err(|error| SendError::Setup(error.without_url()))?;
+        let client = builder.build().map_err(|error| match &options.client_certificate {
+            // All else that is given was looked at before.
+            Some((path, _)) => SendError::Content { path: path.clone(), expected: PAIR },
+            None => SendError::Setup(error.without_url()),
+        })?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(TAR));
         headers.insert(ACCEPT, HeaderValue::from_static(TAR));
@@ -220,12 +225,13 @@ impl Endpoint {
         environment: &dyn Environment,
     ) -> Result<Vec<u8>, SendError> {
         let deadline = Instant::now() + self.deadline;
-        let mut longest = FIRST_RETRY;
+        let (mut longest, mut last) = (FIRST_RETRY, None);
         loop {
-            let attempt = match tokio::time::timeout_at(deadline, self.attempt(bundle, sent)).await {
-                Ok(attempt) => attempt?,
-                Err(_) => return Err(SendError::Later { what: "the bundle was not sent in time".to_owned() }),
+            let Ok(attempt) = tokio::time::timeout_at(deadline, self.attempt(bundle, sent)).await else {
+                let what = last.unwrap_or_else(|| "the bundle was not sent in time".to_owned());
+                return Err(SendError::Later { what });
             };
+            let attempt = attempt?;
             let (what, asked) = match attempt {
                 Attempt::Answered(answer) => return Ok(answer),
                 Attempt::Failed { what, retry_after } => (what, retry_after),
@@ -238,6 +244,7 @@ impl Endpoint {
                 return Err(SendError::Later { what });
             }
             tokio::time::sleep(wait).await;
+            last = Some(what);
         }
     }
 
@@ -439,7 +446,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let of = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
-        assert_eq!(of("120"), Some(Duration::from_secs(120)));
+        assert_eq!(of("120"), Some(Duration::from_mins(2)));
         assert!(of("Fri, 31 Dec 9999 23:59:59 GMT").unwrap() > Duration::from_hours(24));
         assert_eq!(of("Sun, 06 Nov 1994 08:49:37 GMT"), None);
         assert_eq!(of("soon"), None);

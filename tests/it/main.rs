@@ -15,6 +15,7 @@ mod crowd;
 mod documents;
 mod full_disk;
 mod golden;
+mod http;
 mod ingest;
 mod kills;
 mod leak;

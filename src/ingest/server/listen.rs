@@ -24,8 +24,6 @@ use tower::Service as _;
 use super::caller::{Peer, network};
 use super::{Service, Tls};
 
-/// How long a handshake, the headers of a request, and the pause before them may take.
-const HEADERS: Duration = Duration::from_secs(15);
 /// How large the headers of a request may be, in bytes.
 const HEADER_BYTES: usize = 16 * 1024;
 /// How many headers a request may have.
@@ -40,13 +38,15 @@ pub struct Connections {
     pub most: usize,
     /// From one address; behind a proxy all come from one, so that there is no bound then.
     pub of_address: Option<usize>,
+    /// How long a handshake, the headers of a request, and the pause before them may take.
+    pub headers: Duration,
     /// How long those that are at work may go on when the server is asked to stop.
     pub grace: Duration,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { most: 2_000, of_address: Some(200), grace: Duration::from_mins(1) }
+        Self { most: 2_000, of_address: Some(200), headers: Duration::from_secs(15), grace: Duration::from_mins(1) }
     }
 }
 
@@ -120,7 +120,7 @@ pub async fn serve(
             continue;
         };
         let counted = service.metrics.connection();
-        let connection = connection(stream, peer, app.clone(), tls.clone(), stop.clone());
+        let connection = connection(stream, peer, app.clone(), tls.clone(), connections.headers, stop.clone());
         open.spawn(async move {
             if timeout(LIFETIME, connection).await.is_err() {
                 tracing::info!(%peer, "a connection lasted too long");
@@ -138,13 +138,14 @@ async fn connection(
     peer: SocketAddr,
     app: Router,
     tls: Option<Arc<Tls>>,
+    headers: Duration,
     stop: watch::Receiver<bool>,
 ) {
     // Answers are small, and whoever waits for one should have it.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return http(stream, peer, app, stop).await };
-    match timeout(HEADERS, tls.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => http(stream, peer, app, stop).await,
+    let Some(tls) = tls else { return http(stream, peer, app, headers, stop).await };
+    match timeout(headers, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => http(stream, peer, app, headers, stop).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
         Err(_) => tracing::debug!(%peer, "a handshake took too long"),
     }
@@ -154,6 +155,7 @@ async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     app: Router,
+    headers: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
@@ -162,7 +164,7 @@ async fn http(
         app.clone().call(request)
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BYTES).max_headers(HEADER_COUNT);
+    builder.timer(TokioTimer::new()).header_read_timeout(headers).max_buf_size(HEADER_BYTES).max_headers(HEADER_COUNT);
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let stopping = std::pin::pin!(stop.wait_for(|stop| *stop).map(|_| ()));
     let ended = match select(stopping, served.as_mut()).await {
