@@ -16,6 +16,7 @@ mod documents;
 mod forge;
 mod full_disk;
 mod golden;
+mod http;
 mod ingest;
 mod interop;
 mod kills;
