@@ -28,6 +28,7 @@ mod parts;
 mod properties;
 mod real_objects;
 mod reduce;
+#[allow(dead_code, reason = "shared with tests/browser")]
 mod served;
 mod site;
 mod store;

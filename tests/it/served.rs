@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::Desk;
@@ -41,6 +41,13 @@ impl Server {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let sent =
+            Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "signal", name, &self.id().to_string()]).status();
+        assert!(sent.unwrap().success(), "signal {name}");
     }
 
     pub fn id(&self) -> u32 {

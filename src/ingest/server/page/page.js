@@ -75,7 +75,7 @@
           : new Refusal(`the tar header of ${place} is not as it must be: its checksum does not match`);
       }
       const { name, size, type } = header(block);
-      if ("xgLK".includes(type)) throw repacked("it has tar extension headers");
+      if (["x", "g", "L", "K"].includes(type)) throw repacked("it has tar extension headers");
       if (type === "5" && (name === "" || name === ".")) continue;
       const at = names.indexOf(name);
       if (at < 0) throw unexpected(name);
@@ -236,12 +236,20 @@
   }
 
   function refuse(refusal) {
+    if (refusal.heading === "unfit") {
+      // What is chosen once more under the same name is looked at once more.
+      ready = null;
+      input.value = "";
+      show("upload", false);
+    }
     for (const heading of ["unfit", "denied", "delayed", "broken", "cancelled"]) show(heading, heading === refusal.heading);
+    fill("which", shown(refusal.which ?? ""));
     fill("detail", refusal.message);
     fill("hint", refusal.hint ?? "");
     fill("wait", refusal.wait ?? "");
     fill("code", refusal.code ?? "");
     fill("request", refusal.request ?? "");
+    show("which-file", refusal.which !== undefined);
     show("advice", Boolean(refusal.hint));
     show("retry", Boolean(refusal.wait));
     show("kept-nothing", refusal.heading === "denied" || refusal.heading === "delayed");
@@ -300,7 +308,7 @@
       if (file !== input.files[0]) return;
       if (!(error instanceof Refusal)) throw error;
       clear();
-      refuse(error);
+      refuse(Object.assign(error, { which: file.name }));
     }
   }
 
@@ -309,8 +317,7 @@
     document.body.classList.remove("over");
     if (running || event.dataTransfer.files.length === 0) return;
     if (event.dataTransfer.files.length > 1) {
-      input.value = "";
-      chosen();
+      clear();
       refuse(new Refusal("these are several files", "drop one file after the other"));
       return;
     }
