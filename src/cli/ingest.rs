@@ -107,10 +107,7 @@ fn write_receipt(accepted: &Accepted, directory: &Path) -> Result<PathBuf, Failu
     let document = &accepted.document;
     let public = directory.join("receipt-key.pub.pem");
     durable::write(&public, document.public_key.to_pem().as_bytes(), Access::Public, Existing::Replace)?;
-    // The digest keeps apart what two stores with one name sent under one number.
-    let digest = document.manifest_sha256.to_string();
-    let name = format!("{}-{}-{}-{}.receipt.tar", document.client, document.store, document.sequence, &digest[..12]);
-    let path = directory.join(name);
+    let path = directory.join(document.file_name());
     durable::write(&path, &accepted.receipt, Access::Public, Existing::Replace)?;
     Ok(path)
 }
