@@ -1,6 +1,6 @@
 //! Receipts: the backend's signed answer, made by ingest and believed by a store only if it trusts the signer.
 
-use std::io::{Cursor, Write};
+use std::io::{Read, Seek, Write};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -277,8 +277,8 @@ fn read_outcomes(value: Value<'_, '_>, limits: &Limits) -> Result<Vec<Outcome>, 
 ///
 /// # Errors
 /// A receipt that is damaged.
-pub fn open(bytes: &[u8], trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
-    let contents = container::read(&mut Cursor::new(bytes), Shape::Receipt, limits)?;
+pub fn open<R: Read + Seek>(file: &mut R, trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
+    let contents = container::read(file, Shape::Receipt, limits)?;
     let receipt = Receipt::from_bytes(&contents.document, limits)?;
     verify::check_signature(&receipt.public_key, &contents.document, &contents.signature)?;
     let trusted = trusted.contains(&receipt.public_key);
@@ -289,8 +289,13 @@ pub fn open(bytes: &[u8], trusted: &[PublicKey], limits: &Limits) -> Result<Open
 ///
 /// # Errors
 /// A receipt that is not to be believed.
-pub fn check(bytes: &[u8], client: Uuid, trusted: &[PublicKey], limits: &Limits) -> Result<Receipt, ReceiptError> {
-    let Opened { receipt, trusted, .. } = open(bytes, trusted, limits)?;
+pub fn check<R: Read + Seek>(
+    file: &mut R,
+    client: Uuid,
+    trusted: &[PublicKey],
+    limits: &Limits,
+) -> Result<Receipt, ReceiptError> {
+    let Opened { receipt, trusted, .. } = open(file, trusted, limits)?;
     if !trusted {
         return Err(ReceiptError::UnknownSigner { key: receipt.key });
     }

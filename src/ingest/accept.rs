@@ -242,7 +242,7 @@ fn opened(
     pinned: Option<KeyId>,
     limits: &Limits,
 ) -> Result<Accepted, IngestError> {
-    let document = crate::receipt::open(&receipt, &[], limits)?.receipt;
+    let document = crate::receipt::open(&mut io::Cursor::new(&receipt), &[], limits)?.receipt;
     Ok(Accepted { manifest, receipt, document, again, pinned })
 }
 
