@@ -1,6 +1,6 @@
 //! Receipts: the backend's signed answer, made by ingest and believed by a store only if it trusts the signer.
 
-use std::io::{Read, Seek, Write};
+use std::io::{Cursor, Read, Seek, Write};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -277,7 +277,15 @@ fn read_outcomes(value: Value<'_, '_>, limits: &Limits) -> Result<Vec<Outcome>, 
 ///
 /// # Errors
 /// A receipt that is damaged.
-pub fn open<R: Read + Seek>(file: &mut R, trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
+pub fn open(bytes: &[u8], trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
+    open_file(&mut Cursor::new(bytes), trusted, limits)
+}
+
+/// As [`open`], of a file of which no more is read into memory than the signed document.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_file<R: Read + Seek>(file: &mut R, trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
     let contents = container::read(file, Shape::Receipt, limits)?;
     let receipt = Receipt::from_bytes(&contents.document, limits)?;
     verify::check_signature(&receipt.public_key, &contents.document, &contents.signature)?;
@@ -289,13 +297,21 @@ pub fn open<R: Read + Seek>(file: &mut R, trusted: &[PublicKey], limits: &Limits
 ///
 /// # Errors
 /// A receipt that is not to be believed.
-pub fn check<R: Read + Seek>(
+pub fn check(bytes: &[u8], client: Uuid, trusted: &[PublicKey], limits: &Limits) -> Result<Receipt, ReceiptError> {
+    check_file(&mut Cursor::new(bytes), client, trusted, limits)
+}
+
+/// As [`check`], of a file of which no more is read into memory than the signed document.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_file<R: Read + Seek>(
     file: &mut R,
     client: Uuid,
     trusted: &[PublicKey],
     limits: &Limits,
 ) -> Result<Receipt, ReceiptError> {
-    let Opened { receipt, trusted, .. } = open(file, trusted, limits)?;
+    let Opened { receipt, trusted, .. } = open_file(file, trusted, limits)?;
     if !trusted {
         return Err(ReceiptError::UnknownSigner { key: receipt.key });
     }

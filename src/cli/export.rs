@@ -19,6 +19,7 @@ use super::files::{LimitArgs, Target};
 use super::output::{Output, bytes, count, escaped};
 use super::passphrase::PassphraseArgs;
 use super::selection::SelectionArgs;
+use super::values::size;
 
 /// No bundle was written, which is no failure.
 const NO_BUNDLE: u8 = 4;
@@ -298,25 +299,4 @@ fn tell(target: &Target, export: &Export, output: &Output) {
         output.note(&format!("note     {}", escaped(note)));
     }
     output.note(&format!("withheld {withheld}"));
-}
-
-/// A size as people write it: bytes, or with a unit, of which `KiB`, `MiB` and `GiB` count in 1024s.
-fn size(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 9] = [
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("kB", 1_000),
-        ("KB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("B", 1),
-        ("", 1),
-    ];
-    let wrong = || "write it like 10MB, 10MiB or 10000000".to_owned();
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wrong)?.1;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let size = number.checked_mul(factor).ok_or_else(|| "that is too much".to_owned())?;
-    if size == 0 { Err("it can't be zero".to_owned()) } else { Ok(size) }
 }

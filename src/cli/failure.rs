@@ -87,6 +87,10 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = refusal_in(error) {
         return error.hint();
     }
+    #[cfg(feature = "agent")]
+    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::reporter::http::SendError>() {
+        return error.hint();
+    }
     let text = if let Some(error) = error.downcast_ref::<IdentityError>() {
         identity_hint(error)
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
@@ -147,19 +151,11 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
 
 #[cfg(feature = "ingest")]
 fn accepting_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    use kubermatic_telemetry::ingest::archive::ArchiveError;
+
     let ingest = error.downcast_ref().and_then(ingest_hint);
     let change = || error.downcast_ref().and_then(change_hint);
-    ingest.or_else(change).or_else(|| error.downcast_ref().and_then(archive_hint))
-}
-
-#[cfg(feature = "ingest")]
-fn archive_hint(error: &kubermatic_telemetry::ingest::archive::ArchiveError) -> Option<&'static str> {
-    use kubermatic_telemetry::ingest::archive::ArchiveError;
-    match error {
-        ArchiveError::Missing(_) => Some("look for a mistake in the address; `ingest` and `keys trust` make archives"),
-        ArchiveError::Damaged { .. } => Some("restore the object from a backup of the archive"),
-        _ => None,
-    }
+    ingest.or_else(change).or_else(|| error.downcast_ref().and_then(ArchiveError::hint))
 }
 
 #[cfg(feature = "ingest")]
@@ -167,7 +163,7 @@ fn change_hint(error: &kubermatic_telemetry::ingest::operator::ChangeError) -> O
     use kubermatic_telemetry::ingest::operator::ChangeError;
     match error {
         ChangeError::IsRevoked(_) => Some(REVOKED_FOR_GOOD),
-        ChangeError::Archive(error) => archive_hint(error),
+        ChangeError::Archive(error) => error.hint(),
         ChangeError::System(_) => None,
     }
 }
@@ -176,7 +172,7 @@ fn change_hint(error: &kubermatic_telemetry::ingest::operator::ChangeError) -> O
 fn ingest_hint(error: &kubermatic_telemetry::ingest::IngestError) -> Option<&'static str> {
     use kubermatic_telemetry::ingest::IngestError as E;
     match error {
-        E::Archive(error) => archive_hint(error),
+        E::Archive(error) => error.hint(),
         E::UnknownSigner { .. } => Some(
             "ask the client for its public key (`keys export`), compare its key id by another way (`keys show`), and \
              trust it: keys trust FILE --client UUID --keyring DIR, or --archive URL; or use --trust tofu",

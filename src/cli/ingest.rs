@@ -3,23 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use kubermatic_telemetry::clock::System;
-use kubermatic_telemetry::ingest::archive::{Archive, ArchiveError};
-use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, Policy, operator};
+use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, OpenGate};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::RecordStatus;
 use kubermatic_telemetry::store::durable::{self, Access, Existing};
 
 use super::Done;
+use super::archive::{ArchiveArgs, receipt_key, runtime};
 use super::context::shown;
 use super::failure::Failure;
 use super::files::{LimitArgs, open_bundle};
 use super::output::{Output, count};
-use super::passphrase::{PassphraseArgs, read_private_key};
 
 /// Accept bundles into an archive and sign receipts for them: Kubermatic's side.
 ///
@@ -30,53 +28,30 @@ pub struct Args {
     /// The bundles; `-` is stdin.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The archive: a directory, or a file:// URL of one; made if need be.
-    #[arg(long, value_name = "URL")]
-    archive: String,
-    /// Directory of trusted public keys: <client-uuid>.pem for each client, and `revoked`.
-    #[arg(long, value_name = "DIR")]
-    keyring: Option<PathBuf>,
-    /// Whose bundles to accept.
-    #[arg(long, value_enum, default_value_t = Trust::Keyring)]
-    trust: Trust,
-    /// The private key that signs receipts, as PEM [default: receipt-key.pem in the archive, made when it is needed].
-    #[arg(long, value_name = "FILE")]
-    receipt_key: Option<PathBuf>,
+    #[command(flatten)]
+    archive: ArchiveArgs,
     /// Also write the receipts, and the public key that they are signed with, into this directory.
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
-    /// How many unknown clients may be pinned within an hour, with --trust tofu.
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
-    pins_per_hour: usize,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Trust {
-    /// Only clients in the keyring, or whose keys the operator has put into the archive (`keys trust --archive`).
-    Keyring,
-    /// Also unknown clients, whose first bundle pins their key.
-    Tofu,
-}
-
 pub fn run(args: &Args, output: &Output) -> Done {
     let limits = args.limits.limits();
-    let keyring = args.keyring.as_deref().map(Keyring::load).transpose()?.unwrap_or_default();
-    let policy = match args.trust {
-        Trust::Keyring => Policy::Keyring,
-        Trust::Tofu => Policy::Tofu,
+    let keyring = args.archive.keyring.as_deref().map(Keyring::load).transpose()?.unwrap_or_default();
+    let given = args.archive.given_key()?;
+    let runtime = runtime()?;
+    let archive = args.archive.open(&keyring, runtime.handle().clone())?;
+    let key = || receipt_key(given.as_ref(), &archive);
+    let ingest = Ingest {
+        archive: &archive,
+        keyring: &keyring,
+        policy: args.archive.policy(),
+        pins_per_hour: args.archive.pins_per_hour,
+        limits: &limits,
+        gate: &OpenGate,
     };
-    let archive = open_archive(args, policy == Policy::Keyring && keyring.is_empty())?;
-    let given = match &args.receipt_key {
-        Some(path) => Some(args.passphrase.source().unlock(&read_private_key(path)?, path)?.0),
-        None => None,
-    };
-    let key = || given.clone().map_or_else(|| ingest::local_receipt_key(&archive, &System), Ok);
-    let ingest =
-        Ingest { archive: &archive, keyring: &keyring, policy, pins_per_hour: args.pins_per_hour, limits: &limits };
     let (mut failed, mut rows) = (false, Vec::new());
     for file in &args.files {
         match accept_one(file, &ingest, &key, args.receipts.as_deref(), output) {
@@ -91,25 +66,8 @@ pub fn run(args: &Args, output: &Output) -> Done {
     if output.is_json() {
         output.document(&rows)?;
     }
+    ingest::close(&archive, &System)?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// Opens the archive. Without a keyring somebody must be trusted by what the operator has put into it.
-fn open_archive(args: &Args, keyring_is_empty: bool) -> Result<Archive, Failure> {
-    let nobody = || {
-        Failure::usage("nobody is trusted, so nothing can be accepted").hint(
-            "give --keyring DIR with <client-uuid>.pem files, put keys into the archive with `keys trust --archive`, or \
-             use --trust tofu",
-        )
-    };
-    if !keyring_is_empty {
-        return Ok(Archive::open(&args.archive)?);
-    }
-    match Archive::open_existing(&args.archive) {
-        Ok(archive) if operator::has_changes(&archive)? => Ok(archive),
-        Ok(_) | Err(ArchiveError::Missing(_)) => Err(nobody()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn accept_one(

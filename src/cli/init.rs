@@ -43,6 +43,9 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let path = context.identity_path()?;
     if args.new_client {
         let renewed = renew::start_over(&path, &context.store_path()?, args.new_identity()?, context.environment())?;
+        if renewed.moved.is_empty() && renewed.identity.replaces().is_some() {
+            output.note("this client is a new one already, and has no store yet: nothing was moved");
+        }
         for (from, to) in &renewed.moved {
             output.note(&format!("moved {} to {}", from.display(), to.display()));
         }

@@ -323,7 +323,7 @@ fn extract_failure(error: FileError) -> Failure {
 fn inspect_receipt(args: &Args, mut file: File, limits: &Limits, context: &Context, output: &Output) -> Done {
     let named = |failure: Failure| failure.context(shown(&args.file));
     let trusted = context.receipt_keys(args.receipt_key.as_deref())?;
-    let opened = receipt::open(&mut file, &trusted, limits).map_err(|error| named(error.into()))?;
+    let opened = receipt::open_file(&mut file, &trusted, limits).map_err(|error| named(error.into()))?;
     if output.is_json() {
         output.document(&ReceiptDocument {
             trust: trust(opened.trusted),

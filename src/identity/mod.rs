@@ -14,6 +14,8 @@
 mod change;
 pub mod renew;
 mod signer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -373,50 +375,4 @@ fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(key)
-}
-
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests break files as accidents do")]
-mod tests {
-    use super::*;
-    use crate::clock::System;
-
-    #[test]
-    fn an_identity_is_made_once_and_read_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("identity");
-        assert!(Identity::load(&place).unwrap().is_none());
-        let (made, new) = Identity::load_or_create(&place, NewIdentity::default(), &System).unwrap();
-        assert!(new);
-        let (read, new) = Identity::load_or_create(&place, NewIdentity::default(), &System).unwrap();
-        assert!(!new);
-        assert_eq!(made.client(), read.client());
-        assert_eq!(made.public_key(), read.public_key());
-        let name = |identity: &Identity| identity.pseudonymizer().of(crate::pseudonym::NameType::Seed, "x");
-        assert_eq!(name(&made), name(&read));
-        assert_eq!(format!("{read:?}"), format!("Identity({})", read.client()));
-    }
-
-    #[test]
-    fn a_partial_identity_is_never_completed() {
-        let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("identity");
-        Identity::load_or_create(&place, NewIdentity::default(), &System).unwrap();
-        fs::remove_file(place.join(PSEUDONYM_KEY)).unwrap();
-        let error = Identity::load_or_create(&place, NewIdentity::default(), &System).unwrap_err();
-        assert!(error.to_string().ends_with("is not complete: pseudonym.key is missing"), "{error}");
-    }
-
-    #[test]
-    fn of_many_that_start_at_once_all_get_the_same() {
-        let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("identity");
-        let clients = std::thread::scope(|scope| {
-            let start = || Identity::load_or_create(&place, NewIdentity::default(), &System).unwrap();
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
-        });
-        assert_eq!(clients.iter().filter(|(_, new)| *new).count(), 1);
-        assert!(clients.iter().all(|(identity, _)| identity.client() == clients[0].0.client()));
-    }
 }

@@ -9,7 +9,7 @@ use std::io;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::archive::{AUDIT, Archive, ArchiveError, CLIENTS, REVOKED};
+use super::archive::{Archive, ArchiveError, CLIENTS, KEY_CHANGES, REVOKED};
 use super::trust::{kept_chain, operator_key, operator_keys, pinned_key, revocation, rotations};
 use crate::clock::Environment;
 use crate::keys::keyring::change::{Affected, Revoked, Trusted};
@@ -55,7 +55,7 @@ struct Entry<'a> {
 /// # Errors
 /// The archive fails.
 pub fn has_changes(archive: &Archive) -> Result<bool, ArchiveError> {
-    Ok(!archive.list(AUDIT)?.is_empty())
+    Ok(!archive.list(KEY_CHANGES)?.is_empty())
 }
 
 /// Trusts these keys as a client's, which replaces its pin.
@@ -125,7 +125,7 @@ fn audit(
     let system = ChangeError::System;
     let entry = Entry { change, key, client, time: environment.now_text() };
     let text = serde_json::to_vec(&entry).map_err(|error| system(error.into()))?;
-    let name = format!("{AUDIT}/{}.json", environment.uuid_v7().map_err(system)?);
+    let name = format!("{KEY_CHANGES}/{}.json", environment.uuid_v7().map_err(system)?);
     archive.create(&name, text)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::accept::{Ingest, IngestError, Policy};
 use super::archive::{Archive, ArchiveError, PINS, REVOKED, client_prefix};
+use super::audit;
 use crate::bundle::{Manifest, VerifyError};
 use crate::clock::Environment;
 use crate::digest::Sha256Digest;
@@ -72,8 +73,10 @@ impl Ingest<'_> {
         if self.policy != Policy::Tofu || self.keyring.lists(client) {
             return Err(IngestError::UnknownSigner { client, key, replaces: manifest.replaces });
         }
+        self.gate.admit_new()?;
         self.claim_pin(client, environment)?;
         let oldest = manifest.rotation.first().map_or(&manifest.public_key, |link| &link.previous_key);
+        audit::pinning(self.archive, client, &oldest.id(), environment)?;
         let pinned = self.archive.create(&pin(client), oldest.to_pem().into_bytes())?;
         match self.judge(client, &manifest.public_key, &manifest.rotation) {
             Ok(Trust::Trusted) => Ok(pinned.then(|| oldest.id())),

@@ -275,11 +275,13 @@ impl SigningKey {
     }
 }
 
+/// What lay in `keys/receipts/` when this was built.
+const RECEIPT_KEYS: &[&str] = &include!(concat!(env!("OUT_DIR"), "/receipt_keys.rs"));
+
 /// The receipt keys that this release believes: those in `keys/receipts/` when it was built.
 #[must_use]
 pub fn compiled_in_receipt_keys() -> Vec<PublicKey> {
-    const PEMS: &[&str] = &include!(concat!(env!("OUT_DIR"), "/receipt_keys.rs"));
-    PEMS.iter().flat_map(|pem| PublicKey::all_from_pem(pem).unwrap_or_default()).collect()
+    RECEIPT_KEYS.iter().flat_map(|pem| PublicKey::all_from_pem(pem).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]
@@ -299,6 +301,14 @@ mod tests {
         assert_eq!(PublicKey::all_from_pem(&two).unwrap().len(), 2);
         assert_eq!(PublicKey::all_from_pem(&pem), Err(KeyError::UnexpectedPrivate));
         assert_eq!(PublicKey::all_from_pem("nothing"), Err(KeyError::NotPublic));
+    }
+
+    #[test]
+    fn every_receipt_key_that_is_compiled_in_is_one() {
+        // The build looks at their shape only, not whether they are points of the curve.
+        for pem in RECEIPT_KEYS {
+            assert!(PublicKey::all_from_pem(pem).is_ok(), "{pem}");
+        }
     }
 
     #[test]

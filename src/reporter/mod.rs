@@ -1,5 +1,7 @@
 //! The reporter: packs pending records into one signed bundle that lies in the store before its first byte leaves.
 
+#[cfg(feature = "agent")]
+pub mod http;
 pub mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -242,6 +244,21 @@ fn write_bundle(
         delivered: false,
         records: manifest.records.iter().map(record).collect(),
     })
+}
+
+/// The exports that no receipt came for, oldest first, as far as their bundles are kept and hold something pending.
+///
+/// # Errors
+/// The store can't be read.
+pub fn unanswered(store: &Store) -> Result<Vec<Export>, StoreError> {
+    let answered: BTreeSet<_> = store.acknowledgements()?.into_iter().map(|word| word.manifest_sha256).collect();
+    let pending: BTreeSet<_> = store.pending()?.into_iter().map(|record| (record.id, record.sha256)).collect();
+    let mut exports = store.exports()?;
+    exports.retain(|export| {
+        let matters = export.records.iter().any(|record| pending.contains(&(record.id, record.sha256)));
+        matters && !answered.contains(&export.manifest_sha256) && store.bundle(export.sequence).is_some()
+    });
+    Ok(exports)
 }
 
 /// Opens the kept bundle of an export, once its digest is found to be the one that the export had.

@@ -365,7 +365,11 @@ pub fn parent(path: &Path) -> &Path {
     }
 }
 
-fn sync_directory(path: &Path) -> Result<(), FileError> {
+/// Sees to it that what a directory names is on disk.
+///
+/// # Errors
+/// It can't be opened, or the disk fails.
+pub fn sync_directory(path: &Path) -> Result<(), FileError> {
     let synced = step("sync").and_then(|()| File::open(path)).and_then(|directory| directory.sync_all());
     synced.map_err(failed("write to disk", path))
 }

@@ -16,7 +16,7 @@
 
 pub mod durable;
 #[cfg(test)]
-mod faults;
+pub(crate) mod faults;
 mod ledger;
 pub(crate) mod lock;
 #[cfg(test)]

@@ -117,7 +117,10 @@ fn a_first_bundle_pins_its_key_only_if_that_is_asked_for() {
     make(&desk, "stranger.tar", &Made { key: &stranger, sequence: 1, previous: None, record: (1, "x") });
     let before = desk.tree("archive");
     ingest(&desk, "stranger.tar", "--trust tofu").code(1).says("is known with other keys");
-    assert_eq!(desk.tree("archive"), before, "what is refused leaves nothing behind");
+    let (refusals, rest): (Vec<_>, Vec<_>) =
+        desk.tree("archive").into_iter().partition(|name| name.starts_with("audit/refusals/"));
+    assert_eq!(rest, before, "what is refused leaves nothing behind but an entry of the audit");
+    assert_eq!(refusals.len(), 1);
 }
 
 #[test]

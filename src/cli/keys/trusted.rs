@@ -16,6 +16,8 @@ use kubermatic_telemetry::keys::keyring::change::{Affected, LockedKeyring, Revok
 use kubermatic_telemetry::keys::{KeyError, KeyId, PublicKey};
 
 use crate::cli::Done;
+#[cfg(feature = "ingest")]
+use crate::cli::archive::runtime;
 use crate::cli::failure::Failure;
 use crate::cli::files::public_keys;
 use crate::cli::output::{Output, count};
@@ -136,14 +138,18 @@ fn tell(affected: &Affected, output: &Output) {
 impl Place {
     fn trust(&self, client: Uuid, keys: &[PublicKey]) -> Result<(Trusted, Option<KeyId>), Failure> {
         let Some(address) = &self.archive else { return self.trust_in_keyring(client, keys) };
-        let trusted = operator::trust(&Archive::open(address)?, client, keys, &System)?;
+        let runtime = runtime()?;
+        let archive = Archive::open(address, runtime.handle().clone())?;
+        let trusted = operator::trust(&archive, client, keys, &System)?;
         Ok((trusted.keys, trusted.unpinned))
     }
 
     fn revoke(&self, ids: &BTreeSet<KeyId>) -> Result<Revoked, Failure> {
         let Some(address) = &self.archive else { return self.revoke_in_keyring(ids) };
         // One that was made by a mistyped address would keep the revocation to itself.
-        Ok(operator::revoke(&Archive::open_existing(address)?, ids, &System)?)
+        let runtime = runtime()?;
+        let archive = Archive::open_existing(address, runtime.handle().clone())?;
+        Ok(operator::revoke(&archive, ids, &System)?)
     }
 }
 

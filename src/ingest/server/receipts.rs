@@ -1,0 +1,50 @@
+//! `GET /v1/receipts/{manifest-sha256}`: the receipt of a bundle that was accepted, for whoever has lost it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+
+use super::{Problem, Service, told};
+use crate::digest::Sha256Digest;
+
+/// The media type of bundles and receipts.
+pub(super) const TAR: &str = "application/x-tar";
+
+/// Answers with the receipt. Whoever knows the digest has the bundle.
+pub(super) async fn receipt(
+    State(service): State<Arc<Service>>,
+    Path(manifest): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    service.authorize(request.headers())?;
+    let digest: Sha256Digest = manifest.parse().map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, "digestInvalid", "a receipt is asked for by the SHA-256 of its manifest")
+            .hint("64 lower-case hexadecimal digits, as `export --json` prints them as `manifestSha256`")
+    })?;
+    let found = tokio::task::spawn_blocking(move || super::super::find_receipt(&service.archive, digest)).await;
+    match found {
+        Ok(Ok(Some(receipt))) => Ok(file(receipt, &digest.to_string())),
+        Ok(Ok(None)) => {
+            Err(Problem::new(StatusCode::NOT_FOUND, "receiptUnknown", "no bundle with this manifest was accepted"))
+        }
+        Ok(Err(error)) => {
+            tracing::error!(error = told(&error), "the archive failed");
+            Err(Problem::unavailable("archiveUnavailable", "the archive can't be used now"))
+        }
+        Err(_) => Err(Problem::internal()),
+    }
+}
+
+/// A receipt as a file to save.
+pub(super) fn file(receipt: Vec<u8>, digest: &str) -> Response {
+    let mut response = receipt.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TAR));
+    let name = format!("attachment; filename=\"{}.receipt.tar\"", digest.get(..12).unwrap_or_default());
+    if let Ok(name) = HeaderValue::try_from(name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
+}
