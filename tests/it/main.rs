@@ -6,6 +6,7 @@
 
 mod api;
 mod bad_input;
+mod bombs;
 mod books;
 mod build_script;
 mod bundles;
