@@ -114,8 +114,10 @@ fn the_readme_and_ci_name_the_same_commands() {
 
 #[test]
 fn the_worked_example_of_the_format_works_as_it_is_typed() {
-    if Command::new("jq").arg("--version").output().is_err() {
-        return skip("there is no jq, which the example uses");
+    for tool in ["jq", "python3"] {
+        if Command::new(tool).arg("--version").output().is_err() {
+            return skip(&format!("there is no {tool}, which the example uses"));
+        }
     }
     let blocks = shell_blocks("docs/bundle-format.md");
     assert!(!blocks.is_empty(), "docs/bundle-format.md has a worked example");

@@ -159,24 +159,24 @@ fn damaged(chance: &mut Chance) -> Vec<u8> {
     let seed = chance.0;
     let mut again = Chance(seed ^ 0x5555);
     let times = 1 + chance.below(3);
-    let mut change = move |mut bytes: Vec<u8>| {
+    let mut spoil = move |mut bytes: Vec<u8>| {
         (0..times).for_each(|_| again.damage(&mut bytes));
         bytes
     };
     match chance.below(7) {
-        0 | 1 => forge.text(change),
+        0 | 1 => forge.text(spoil),
         2 => {
-            let record = change(FIRST.as_bytes().to_vec());
+            let record = spoil(FIRST.as_bytes().to_vec());
             forge.first(record)
         }
         3 | 4 => {
             let at = 1 + chance.below(2);
             let entry = std::mem::take(&mut forge.entries[at].1);
-            forge.entries[at].1 = change(entry);
+            forge.entries[at].1 = spoil(entry);
             forge
         }
-        5 => forge.inner(change),
-        _ => forge.payload(change),
+        5 => forge.inner(spoil),
+        _ => forge.payload(spoil),
     }
     .build()
 }
@@ -199,14 +199,14 @@ fn it_agrees_on_bundles_that_were_damaged_before_and_after_they_were_signed() {
     let desk = Desk::new();
     let keyring = Keyring::of_keys(vec![client_key().public()]);
     let exported = exported(&desk);
-    let exporter = PublicKey::all_from_pem(&fs::read_to_string(desk.path("client.pem")).unwrap()).unwrap();
+    let signers = PublicKey::all_from_pem(&fs::read_to_string(desk.path("client.pem")).unwrap()).unwrap();
     let mut chance = Chance(0x0123_4567_89ab_cdef);
     let mut rows = Vec::new();
     for number in 0..how_many() {
         let (bytes, keyring, name) = if number % 4 == 0 {
             let mut bytes = exported.clone();
             chance.damage(&mut bytes);
-            (bytes, Keyring::of_keys(exporter.clone()), "exporter")
+            (bytes, Keyring::of_keys(signers.clone()), "exporter")
         } else {
             (damaged(&mut chance), keyring.clone(), "client")
         };
