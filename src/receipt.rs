@@ -168,6 +168,14 @@ pub struct Imported {
 }
 
 impl Receipt {
+    /// The name that it is saved under. The digest keeps apart what two stores with one name sent under one number.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let digest = self.manifest_sha256.to_string();
+        let digest = digest.get(..12).unwrap_or(&digest);
+        format!("{}-{}-{}-{digest}.receipt.tar", self.client, self.store, self.sequence)
+    }
+
     /// Signs the receipt and writes its container.
     ///
     /// # Errors

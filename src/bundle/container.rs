@@ -112,9 +112,20 @@ pub(super) fn padding(size: u64) -> usize {
 
 /// Writes one file of a tar.
 pub(super) fn write_file(out: &mut impl Write, name: &str, bytes: &[u8], mtime: u64) -> io::Result<()> {
-    out.write_all(&header(name, bytes.len() as u64, mtime)?)?;
-    out.write_all(bytes)?;
-    out.write_all(&[0; BLOCK][..padding(bytes.len() as u64)])
+    write_with(out, name, bytes.len() as u64, mtime, |out| out.write_all(bytes))
+}
+
+/// Writes one file of a tar whose contents `write` writes: exactly `size` bytes.
+pub(super) fn write_with<W: Write>(
+    out: &mut W,
+    name: &str,
+    size: u64,
+    mtime: u64,
+    write: impl FnOnce(&mut W) -> io::Result<()>,
+) -> io::Result<()> {
+    out.write_all(&header(name, size, mtime)?)?;
+    write(out)?;
+    out.write_all(&[0; BLOCK][..padding(size)])
 }
 
 /// Writes the two zero blocks that end a tar.

@@ -24,6 +24,8 @@ pub struct Limits {
     pub total_bytes: u64,
     /// How many times the payload the inner tar may be.
     pub ratio: u64,
+    /// How many deltas may follow a full record.
+    pub delta_chain: u64,
     /// JSON nesting and string lengths.
     pub json: Bounds,
     /// `note`, `producer`, and a receipt's reasons.
@@ -97,6 +99,7 @@ limits! {
     RecordBytes, "record-bytes", 32 * MIB, "the size of one record", record_bytes as u64;
     TotalBytes, "total-bytes", 4 * GIB, "the size of all records together", total_bytes as u64;
     Ratio, "ratio", 400, "how many times the payload the decompressed records are", ratio as u64;
+    DeltaChain, "delta-chain", 20_000, "the number of deltas that follow a full record", delta_chain as u64;
     JsonDepth, "json-depth", 64, "the nesting of a JSON document", json.depth as usize;
     StringBytes, "string-bytes", 64 * KIB, "the length of a string in JSON", json.string as usize;
     TextBytes, "text-bytes", KIB, "the length of the note, the producer, or a reason", text_bytes as u64;
@@ -136,6 +139,7 @@ impl Default for Limits {
             record_bytes: 0,
             total_bytes: 0,
             ratio: 0,
+            delta_chain: 0,
             json,
             text_bytes: 0,
             rotation: 0,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::error::VerifyError;
 use super::members::Value;
-use crate::record::canonical::{Bounds, Form, Scanner, unescape};
+use crate::record::canonical::{Bounds, Form, Scanner, text_of};
 
 /// Rows per top-level array of a record.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Counts {
         // Scanned when it was read, so that it can't fail now.
         let _ = Scanner::new(self.0.as_bytes(), Form::Plain, &CHECKED).members(|_, name, value| {
             if list.len() < most {
-                list.push((unescape(name).into_owned(), self.0[value.range].parse().unwrap_or_default()));
+                list.push((text_of(name).into_owned(), self.0[value.range].parse().unwrap_or_default()));
             }
             Ok(())
         });
@@ -81,7 +81,7 @@ impl Withheld {
         // Scanned when it was read, so that it can't fail now.
         let _ = Scanner::new(self.0.as_bytes(), Form::Plain, &CHECKED).elements(|entry| {
             if list.len() < most {
-                list.extend(entry.text.map(|text| unescape(text).into_owned()));
+                list.extend(entry.text.map(|text| text_of(text).into_owned()));
             }
             Ok(())
         });

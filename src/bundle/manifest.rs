@@ -177,6 +177,7 @@ impl Manifest {
         let sizes = || self.records.iter().map(|record| record.size);
         limits.within(Limit::RecordBytes, sizes().max().unwrap_or_default())?;
         limits.within(Limit::TotalBytes, sizes().fold(0, u64::saturating_add))?;
+        limits.within(Limit::DeltaChain, self.longest_chain())?;
         let invalid = |index: usize, member: &str, expected| {
             Err(VerifyError::InvalidMember { member: format!("records[{index}]{member}"), expected })
         };
@@ -187,6 +188,18 @@ impl Manifest {
         let mut ids = BTreeSet::new();
         let again = self.records.iter().position(|record| !ids.insert(record.id));
         again.map_or(Ok(()), |index| invalid(index, ".id", "another id than those before it"))
+    }
+}
+
+impl Manifest {
+    /// The most deltas that follow a full record.
+    fn longest_chain(&self) -> u64 {
+        let (mut chain, mut longest) = (0, 0);
+        for record in &self.records {
+            chain = if record.encoding == Encoding::Delta { chain + 1 } else { 0 };
+            longest = longest.max(chain);
+        }
+        longest
     }
 }
 

@@ -101,6 +101,7 @@ impl<'a> Value<'a, '_> {
         }
         let mut result = Ok(());
         let scanned = Scanner::new(self.text, Form::Plain, &CHECKED).members(|_, name, value| {
+            let name = std::str::from_utf8(name).unwrap_or_default();
             if result.is_ok() {
                 result = visit(name, Value { text: &self.text[value.range], path: Path::Member(&self.path, name) });
             }

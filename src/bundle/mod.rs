@@ -7,6 +7,7 @@ pub mod code;
 pub mod container;
 pub mod delta;
 pub mod error;
+mod gzip;
 mod hint;
 pub mod json;
 pub mod limits;

@@ -4,12 +4,12 @@ use std::io::{self, Read, Seek, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use flate2::{Compression, GzBuilder};
 use uuid::Uuid;
 
 use super::container::{self, Shape};
-use super::delta;
+use super::delta::Changes;
 use super::error::VerifyError;
+use super::gzip::GzipWriter;
 use super::json::{self, JsonError};
 use super::limits::{Limit, LimitExceeded, Limits};
 use super::lists::{Counts, Withheld};
@@ -116,11 +116,11 @@ pub fn pack<E, W: Write>(
     limits.within(Limit::Records, items.len() as u64)?;
     items.sort_by(|left, right| left.envelope.order(left.id).cmp(&right.envelope.order(right.id)));
     let mtime = header.created.unix();
-    let gzip = GzBuilder::new().mtime(0).write(Hashing::new(payload), Compression::best());
+    let gzip = GzipWriter::new(Hashing::new(payload));
     let mut inner = Hashing::new(gzip);
     let mut entries: Vec<RecordEntry> = Vec::with_capacity(items.len());
     let mut previous: Option<Document> = None;
-    let (mut total, all) = (0_u64, items.len() as u64);
+    let (mut total, all, mut chain) = (0_u64, items.len() as u64, 0);
     for (index, item) in items.into_iter().enumerate() {
         let id = item.id;
         let bytes = load(id).map_err(|source| PackError::Load { id, source })?;
@@ -134,10 +134,16 @@ pub fn pack<E, W: Write>(
             return Err(PackError::Envelope { id, source });
         }
         let same = |last: &RecordEntry| last.kind == envelope.kind && last.version == envelope.version;
-        let base = previous.as_ref().filter(|_| entries.last().is_some_and(same));
+        let base = previous.as_ref().filter(|_| entries.last().is_some_and(same) && chain < limits.delta_chain);
         let delta = base.and_then(|base| smaller_delta(base, &document, limits));
         let name = entry_name(index, envelope.kind.as_str());
-        container::write_file(&mut inner, &name, delta.as_deref().unwrap_or(document.bytes()), mtime)?;
+        match &delta {
+            Some((changes, size)) => {
+                container::write_with(&mut inner, &name, *size, mtime, |out| changes.write_to(out))
+            }
+            None => container::write_file(&mut inner, &name, document.bytes(), mtime),
+        }?;
+        chain = if delta.is_some() { chain + 1 } else { 0 };
         entries.push(RecordEntry {
             id,
             kind: envelope.kind,
@@ -167,7 +173,7 @@ pub fn pack<E, W: Write>(
 pub fn check_alone(document: &Document, limits: &Limits) -> Result<(), LimitExceeded> {
     let size = document.bytes().len() as u64;
     limits.within(Limit::RecordBytes, size)?;
-    let mut gzip = GzBuilder::new().write(Hashing::new(io::sink()), Compression::best());
+    let mut gzip = GzipWriter::new(Hashing::new(io::sink()));
     // Writing to nowhere does not fail.
     let compressed = gzip.write_all(document.bytes()).and_then(|()| gzip.finish()).map_or(0, |sink| sink.finish().1);
     // Half of what is allowed: among others of its like a record may compress better than alone.
@@ -184,11 +190,21 @@ fn counts(document: &Document) -> io::Result<Counts> {
     Ok(Counts::new(&counts)?)
 }
 
-/// The delta, if it is smaller than the record and within what verifying lets pass.
-fn smaller_delta(base: &Document, document: &Document, limits: &Limits) -> Option<Vec<u8>> {
-    let delta = delta::encode(base, document);
-    let smaller = delta.len() < document.bytes().len();
-    (smaller && json::check(&delta, Form::Plain, limits).is_ok()).then_some(delta)
+/// The delta and its size, if it is smaller than the record and within what verifying lets pass.
+fn smaller_delta<'d>(base: &'d Document, document: &'d Document, limits: &Limits) -> Option<(Changes<'d>, u64)> {
+    /// A row lies deeper in a delta than in its record: below `rows`, the member and `put`.
+    const DEEPER: usize = 2;
+    let changes = Changes::between(base, document);
+    let size = changes.size();
+    if size >= document.bytes().len() as u64 {
+        return None;
+    }
+    let fits = document.depth() + DEEPER <= limits.json.depth || {
+        let mut text = Vec::new();
+        let written = changes.write_to(&mut text).is_ok();
+        written && json::check(&text, Form::Plain, limits).is_ok()
+    };
+    fits.then_some((changes, size))
 }
 
 fn manifest(header: Header, payload: Payload, records: Vec<RecordEntry>, key: &SigningKey) -> io::Result<Manifest> {

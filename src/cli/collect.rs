@@ -19,7 +19,8 @@ use super::context::{Context, shown};
 use super::failure::Failure;
 use super::files::read_input;
 use super::output::{Output, count};
-use super::source::{SourceArgs, duration};
+use super::source::SourceArgs;
+use super::values::duration;
 use super::{Done, schedule};
 
 /// Collect records into the store.

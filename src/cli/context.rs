@@ -84,7 +84,7 @@ impl Context {
         if new {
             output.note(&format!("made the identity of this installation in {}: back it up", path.display()));
             output.note(&format!("client {}", identity.client()));
-            output.note(&format!("key    {}", identity.signing_key().public().id()));
+            output.note(&format!("key    {}", identity.public_key().id()));
         }
         Ok(identity)
     }

@@ -4,6 +4,9 @@ use kubermatic_telemetry::bundle::VerifyError;
 use kubermatic_telemetry::bundle::limits::LimitExceeded;
 use kubermatic_telemetry::bundle::pack::PackError;
 use kubermatic_telemetry::identity::IdentityError;
+use kubermatic_telemetry::identity::renew::RenewError;
+use kubermatic_telemetry::keys::KeyError;
+use kubermatic_telemetry::keys::keyring::KeyringError;
 use kubermatic_telemetry::receipt::ReceiptError;
 use kubermatic_telemetry::record::foreign::ForeignError;
 use kubermatic_telemetry::reporter::ExportError;
@@ -92,6 +95,10 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
             limit.limit, limit.enough
         ));
     }
+    #[cfg(feature = "agent")]
+    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::reporter::http::SendError>() {
+        return error.hint();
+    }
     let text = if let Some(error) = error.downcast_ref::<IdentityError>() {
         identity_hint(error)
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
@@ -100,6 +107,12 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         receipt_hint(error)
     } else if let Some(error) = error.downcast_ref::<ExportError>() {
         export_hint(error)
+    } else if let Some(error) = error.downcast_ref::<KeyError>() {
+        error.hint()
+    } else if let Some(error) = error.downcast_ref::<KeyringError>() {
+        keyring_hint(error)
+    } else if let Some(error) = error.downcast_ref::<RenewError>() {
+        renew_hint(error)
     } else {
         more_hints(error)
     };
@@ -146,8 +159,8 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
         return Some(hint);
     }
     #[cfg(feature = "ingest")]
-    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::ingest::IngestError>() {
-        return ingest_hint(error);
+    if let Some(hint) = accepting_hint(error) {
+        return Some(hint);
     }
     if error.downcast_ref::<kubermatic_telemetry::setting::Unclear>().is_some() {
         return Some("set it to on or off, or use --telemetry on|off");
@@ -156,13 +169,39 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
 }
 
 #[cfg(feature = "ingest")]
+fn accepting_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    use kubermatic_telemetry::ingest::archive::ArchiveError;
+
+    let ingest = error.downcast_ref().and_then(ingest_hint);
+    let change = || error.downcast_ref().and_then(change_hint);
+    ingest.or_else(change).or_else(|| error.downcast_ref().and_then(ArchiveError::hint))
+}
+
+#[cfg(feature = "ingest")]
+fn change_hint(error: &kubermatic_telemetry::ingest::operator::ChangeError) -> Option<&'static str> {
+    use kubermatic_telemetry::ingest::operator::ChangeError;
+    match error {
+        ChangeError::IsRevoked(_) => Some(REVOKED_FOR_GOOD),
+        ChangeError::Archive(error) => error.hint(),
+        ChangeError::System(_) => None,
+    }
+}
+
+#[cfg(feature = "ingest")]
 fn ingest_hint(error: &kubermatic_telemetry::ingest::IngestError) -> Option<&'static str> {
     use kubermatic_telemetry::ingest::IngestError as E;
     match error {
+        E::Archive(error) => error.hint(),
         E::UnknownSigner { .. } => Some(
-            "ask the client for its key id (`keys show`) and put its public key into the keyring as <client>.pem, or \
-             use --trust tofu",
+            "ask the client for its public key (`keys export`), compare its key id by another way (`keys show`), and \
+             trust it: keys trust FILE --client UUID --keyring DIR, or --archive URL; or use --trust tofu",
         ),
+        E::TooManyPins { .. } => Some(
+            "if these are no strangers, trust their keys (`keys trust`) or raise --pins-per-hour; else wait an hour",
+        ),
+        E::ReceiptKey { source: KeyError::Locked, .. } => {
+            Some("give the file with --receipt-key FILE, and its passphrase with --passphrase-file FILE")
+        }
         E::NoReceiptKey => Some("give one with --receipt-key FILE"),
         _ => None,
     }
@@ -170,8 +209,21 @@ fn ingest_hint(error: &kubermatic_telemetry::ingest::IngestError) -> Option<&'st
 
 fn identity_hint(error: &IdentityError) -> Option<&'static str> {
     match error {
-        IdentityError::Partial { .. } | IdentityError::Content { .. } | IdentityError::Key { .. } => {
+        IdentityError::Key { source: KeyError::NotPrivate | KeyError::Several, .. }
+        | IdentityError::Partial { .. }
+        | IdentityError::Content { .. }
+        | IdentityError::Rotations { .. } => {
             Some("restore the identity from a backup; if it is lost, `init --new-client` makes a new client")
+        }
+        IdentityError::Key { source, .. } => source.hint(),
+        IdentityError::OtherRotations { .. } => {
+            Some("restore the identity as a whole, from one backup; files of two don't fit together")
+        }
+        IdentityError::Unfinished { .. } => Some("`init --new-client` finishes it"),
+        IdentityError::Busy { .. } | IdentityError::Replaced { .. } => Some("wait for other commands to end"),
+        IdentityError::UsedKey { .. } => Some("`keys rotate` without --import makes a new key"),
+        IdentityError::TooManyRotations => {
+            Some("export a bundle and import its receipt (`receipt FILE`); it confirms the rotations so far")
         }
         IdentityError::Foreign { .. } => Some("give another place with --identity DIR or --state DIR"),
         IdentityError::Exists { .. } => Some("an identity is never overwritten; `init --new-client` moves it aside"),
@@ -183,9 +235,10 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
     match error {
         StoreError::Foreign { .. } => Some("give another place with --store DIR or --state DIR"),
         StoreError::Description { .. } => Some("restore it from a backup, or move the store aside"),
-        StoreError::OtherClient { .. } => {
-            Some("use the identity that the store was made with, or give another place with --store DIR")
-        }
+        StoreError::OtherClient { .. } => Some(
+            "use the identity that the store was made with, or give another place with --store DIR; if `init \
+                 --new-client` was interrupted, run it again",
+        ),
         StoreError::OtherInstallation { .. } => Some(
             "every installation needs a state directory of its own: give another one with --state DIR, or move this \
              one aside if it was a trial; if the installation was made anew, --rebind makes the store its own",
@@ -196,6 +249,31 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
                  agent get the namespace kube-system (docs/permissions.md)",
         ),
         StoreError::File(_) | StoreError::Damaged { .. } | StoreError::Exhausted | StoreError::System(_) => None,
+    }
+}
+
+fn keyring_hint(error: &KeyringError) -> Option<&'static str> {
+    match error {
+        KeyringError::IsRevoked { .. } => Some(REVOKED_FOR_GOOD),
+        KeyringError::Missing { .. } => Some("`keys trust FILE --client UUID --keyring DIR` makes one"),
+        KeyringError::Busy { .. } => Some("wait for it to end"),
+        KeyringError::Key { source, .. } => source.hint(),
+        _ => None,
+    }
+}
+
+const REVOKED_FOR_GOOD: &str =
+    "a revocation is for good; the client needs a new key: `keys rotate`, or `init --new-client` if the key is lost";
+
+fn renew_hint(error: &RenewError) -> Option<&'static str> {
+    match error {
+        RenewError::OtherAttempt { .. } => Some(
+            "without other options `init --new-client` finishes that attempt; or remove what it made, and start over",
+        ),
+        RenewError::SameClient(_) => Some("leave --client-uuid out"),
+        RenewError::Identity(error) => identity_hint(error),
+        RenewError::Store(error) => store_hint(error),
+        RenewError::File(_) => None,
     }
 }
 

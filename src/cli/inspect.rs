@@ -154,8 +154,7 @@ fn inspect(args: &Args, context: &Context, output: &Output) -> Done {
     let result = verify::verify(file, &keyring, &limits, &mut |done, total| progress.update(done, total));
     drop(progress);
     let mut verified = result.map_err(|error| named(error.into()))?;
-    let own =
-        context.identity().ok().flatten().is_some_and(|it| it.signing_key().public() == verified.manifest.public_key);
+    let own = context.identity().ok().flatten().is_some_and(|it| *it.public_key() == verified.manifest.public_key);
     if let Some(directory) = &args.extract {
         extract(&mut verified, directory)?;
         output.note(&format!("wrote {} to {}", count(verified.manifest.records.len(), "record"), directory.display()));

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::failure::Failure;
 
-/// How long the program may take to finish what it is writing. The store is sound at any instant.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long the program may take to finish what it is writing to a store, which is sound at any instant.
+#[cfg(feature = "agent")]
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// The signal that asked the program to stop.
 type Asked = Option<&'static str>;
@@ -30,7 +31,7 @@ pub struct Interruptible {
 
 impl Interruptible {
     pub fn new() -> Result<Self, Failure> {
-        Ok(Self { asked: listen()?, runtime: Some(runtime()?) })
+        Ok(Self { asked: listen(GRACE)?, runtime: Some(runtime()?) })
     }
 
     /// Runs a future to its end, or fails when the program is asked to stop.
@@ -72,8 +73,9 @@ fn runtime() -> Result<Runtime, Failure> {
     Builder::new_current_thread().enable_all().build().map_err(|error| Failure::from(error).context("can't start"))
 }
 
-/// Begins to listen to signals, once for the whole program: from then on they no longer end it by themselves.
-pub fn listen() -> Result<watch::Receiver<Asked>, Failure> {
+/// Begins to listen to signals, once for the whole program: from then on they no longer end it by themselves. When one
+/// came, the program has as long as `grace`; a second one ends it at once.
+pub fn listen(grace: Duration) -> Result<watch::Receiver<Asked>, Failure> {
     if let Some(asked) = ASKED.get() {
         return Ok(asked.clone());
     }
@@ -87,12 +89,17 @@ pub fn listen() -> Result<watch::Receiver<Asked>, Failure> {
     let asked = ASKED.get_or_init(|| receiver).clone();
     thread::spawn(move || {
         runtime.block_on(async {
-            let (term, int) = (std::pin::pin!(term.recv()), std::pin::pin!(int.recv()));
-            let name = if matches!(select(term, int).await, Either::Left(_)) { "SIGTERM" } else { "SIGINT" };
+            let name = either(&mut term, &mut int).await;
             sender.send_replace(Some(name));
-            tokio::time::sleep(GRACE).await;
+            let _ = tokio::time::timeout(grace, either(&mut term, &mut int)).await;
             process::exit(1);
         });
     });
     Ok(asked)
+}
+
+/// The name of the signal that comes first.
+async fn either(term: &mut Signal, int: &mut Signal) -> &'static str {
+    let (term, int) = (std::pin::pin!(term.recv()), std::pin::pin!(int.recv()));
+    if matches!(select(term, int).await, Either::Left(_)) { "SIGTERM" } else { "SIGINT" }
 }

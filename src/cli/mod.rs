@@ -3,6 +3,8 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 valid but of an
 //! unknown signer, 4 no bundle was written.
 
+#[cfg(feature = "ingest")]
+mod archive;
 #[cfg(feature = "agent")]
 mod collect;
 mod context;
@@ -14,10 +16,11 @@ mod files;
 mod ingest;
 mod init;
 mod inspect;
-#[cfg(feature = "agent")]
+#[cfg(any(feature = "agent", feature = "ingest"))]
 mod interrupt;
 mod keys;
 mod output;
+mod passphrase;
 mod preview;
 mod pseudonym;
 mod receipt;
@@ -25,8 +28,14 @@ mod receipt;
 mod schedule;
 mod selection;
 #[cfg(feature = "agent")]
+mod send;
+#[cfg(feature = "ingest")]
+mod serve;
+#[cfg(feature = "agent")]
 mod source;
 mod status;
+mod terminal;
+mod values;
 mod verify;
 
 use std::ffi::OsString;
@@ -125,6 +134,10 @@ enum Verb {
     Pseudonym(pseudonym::Args),
     #[cfg(feature = "ingest")]
     Ingest(ingest::Args),
+    #[cfg(feature = "agent")]
+    Send(send::Args),
+    #[cfg(feature = "ingest")]
+    Serve(serve::Args),
 }
 
 /// Runs the program with these arguments.
@@ -172,5 +185,9 @@ fn dispatch(cli: Cli, output: &Output) -> Done {
         Verb::Pseudonym(args) => pseudonym::run(&args, &context, output),
         #[cfg(feature = "ingest")]
         Verb::Ingest(args) => ingest::run(&args, output),
+        #[cfg(feature = "agent")]
+        Verb::Send(args) => send::run(&args, &context, output),
+        #[cfg(feature = "ingest")]
+        Verb::Serve(args) => serve::run(&args, output),
     }
 }

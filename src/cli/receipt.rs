@@ -33,7 +33,7 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let identity = context.existing_identity()?;
-    let trusted = trusted_keys(args, context)?;
+    let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
     // Nothing is made or changed for receipts that are not believed.
     let checked: Vec<_> = args.files.iter().map(|file| (file, check(file, identity.client(), &trusted))).collect();
     let believed = checked.iter().any(|(_, result)| result.is_ok());
@@ -43,7 +43,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         let imported = result.and_then(|receipt| {
             let store = store.as_ref().ok_or_else(|| Failure::new("no receipt was believed"))?;
             let imported = receipt::import(&receipt, store)?;
-            tell(file, &receipt, &imported, store, output);
+            tell(&shown(file), &receipt, &imported, store, output);
             Ok((receipt, imported))
         });
         match imported {
@@ -76,8 +76,8 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
 }
 
 /// The keys whose receipts are believed, of which there must be one.
-fn trusted_keys(args: &Args, context: &Context) -> Result<Vec<PublicKey>, Failure> {
-    let trusted = context.receipt_keys(args.receipt_key.as_deref())?;
+pub fn trusted_keys(given: Option<&Path>, context: &Context) -> Result<Vec<PublicKey>, Failure> {
+    let trusted = context.receipt_keys(given)?;
     if trusted.is_empty() {
         return Err(Failure::new("no key is trusted to sign receipts, so none can be believed").hint(
             "get Kubermatic's receipt key from a place that you trust, and put its PEM into receipt-keys.pem in the \
@@ -97,10 +97,10 @@ fn check(file: &Path, client: Uuid, trusted: &[PublicKey]) -> Result<Receipt, Fa
 const CHAIN_HINT: &str =
     "nothing is lost: a bundle may be under way, or this store was restored or copied; see status --history";
 
-fn tell(file: &Path, receipt: &Receipt, imported: &Imported, store: &LockedStore, output: &Output) {
+/// Tells what a receipt did; `name` is the receipt's, or its bundle's.
+pub fn tell(name: &str, receipt: &Receipt, imported: &Imported, store: &LockedStore, output: &Output) {
     output.note(&format!(
-        "{}: {} acknowledged (bundle {}, sequence {}, received {})",
-        shown(file),
+        "{name}: {} acknowledged (bundle {}, sequence {}, received {})",
         count(imported.acknowledged, "record"),
         receipt.bundle,
         receipt.sequence,

@@ -26,7 +26,7 @@ pub fn stay(
     collect: impl Fn() -> Done,
 ) -> Done {
     // Before anything is said: who hears it may ask the program to stop.
-    interrupt::listen()?;
+    interrupt::listen(interrupt::GRACE)?;
     let splay = splay.unwrap_or(every / 24);
     let mut wait = match newest_age(context)? {
         // A clock that jumped must neither make it collect at once for ever nor never again.

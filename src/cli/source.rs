@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
 use kubermatic_telemetry::agent::live::{self, Cause, Found, Master, Place};
 use kubermatic_telemetry::agent::manifests::{self, DEFAULT_FILE_LIMIT};
 use kubermatic_telemetry::agent::{Collector, Survey};
@@ -14,6 +12,7 @@ use kubermatic_telemetry::pseudonym::Pseudonymizer;
 use super::failure::Failure;
 use super::interrupt::Interruptible;
 use super::output::{Output, count};
+use super::values::duration;
 
 /// The sources.
 #[derive(Debug, clap::Args)]
@@ -56,16 +55,6 @@ pub struct SourceArgs {
     /// Make the store belong to the installation that is read, though it was another one's.
     #[arg(long)]
     rebind: bool,
-}
-
-/// `90s`, `15m`, `1h30m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: SignedDuration = text.parse().map_err(|_| "write it like 90s, 15m or 1h30m".to_owned())?;
-    let parsed = Duration::try_from(parsed).map_err(|_| "it can't be negative".to_owned())?;
-    if parsed > Duration::from_hours(24 * 366) {
-        return Err("that is more than a year".to_owned());
-    }
-    if parsed.is_zero() { Err("it can't be zero".to_owned()) } else { Ok(parsed) }
 }
 
 fn kubeconfig_for(text: &str) -> Result<(String, PathBuf), String> {

@@ -3,20 +3,26 @@
 //! The order of writes makes the receipt the commit point: whoever is interrupted before it does everything again, to
 //! the same effect, and whoever comes after it gets the same receipt.
 
+use std::cell::Cell;
 use std::io::{self, Read, Seek};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::archive::{Archive, ArchiveError, client_prefix, read_file};
-use crate::bundle::manifest::{RecordEntry, Seconds};
-use crate::bundle::verify::Verified;
+use super::archive::{Archive, ArchiveError, client_prefix};
+use super::audit::{self, Refusal};
+use super::{chain, records};
+use crate::bundle::container::{self, Shape};
+use crate::bundle::manifest::Seconds;
+use crate::bundle::verify::{Verified, check_signature};
 use crate::bundle::{Limits, Manifest, VerifyError, verify};
 use crate::clock::Environment;
 use crate::digest::Sha256Digest;
 use crate::keys::keyring::{Keyring, Trust, Trusts};
 use crate::keys::rotation::Link;
-use crate::keys::{KeyError, KeyId, PublicKey, SigningKey, rotation};
-use crate::receipt::{Chain, FORMAT, Outcome, Receipt, RecordStatus};
+use crate::keys::{self, KeyError, KeyId, PrivateKey, PublicKey, SigningKey};
+use crate::receipt::{FORMAT, Receipt};
 use crate::store::durable::{self, Access, Existing, FileError};
 
 /// Whose bundles are accepted.
@@ -35,12 +41,22 @@ pub enum IngestError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// Nothing is known of the client.
-    #[error("client {client} is not in the keyring; the bundle is intact and signed by {key}")]
+    #[error("client {client} is not in the keyring; the bundle is intact and signed by {key}{}", claim(replaces.as_ref()))]
     UnknownSigner {
         /// The client.
         client: Uuid,
         /// The signer.
         key: KeyId,
+        /// The client that it says it continues.
+        replaces: Option<Uuid>,
+    },
+    /// Too many unknown clients at once.
+    #[error("client {client} is unknown, and {most} unknown clients were accepted within this hour already")]
+    TooManyPins {
+        /// The client.
+        client: Uuid,
+        /// How many an hour are accepted.
+        most: usize,
     },
     /// The archive fails.
     #[error(transparent)]
@@ -52,11 +68,36 @@ pub enum IngestError {
     #[error("the archive is not a local directory, so a receipt key must be given")]
     NoReceiptKey,
     /// The receipt key can't be read.
-    #[error("the receipt key of the archive")]
-    ReceiptKey(#[from] KeyError),
+    #[error("{}", path.display())]
+    ReceiptKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyError,
+    },
+    /// More than a quota allows.
+    #[error("the quota of {what} is used up")]
+    Throttled {
+        /// Which quota.
+        what: &'static str,
+        /// For how long.
+        wait: Duration,
+    },
     /// No random numbers, or a clock that can't be told.
     #[error("the operating system refuses")]
     System(#[source] io::Error),
+}
+
+impl IngestError {
+    /// The stable code of a refusal, if it is one: a verdict on the bundle, and not something that will pass.
+    fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Verify(VerifyError::Io(_) | VerifyError::TrustUnavailable(_) | VerifyError::Changed) => None,
+            Self::Verify(error) => Some(error.code().as_str()),
+            Self::UnknownSigner { .. } => Some("signerUnknown"),
+            _ => None,
+        }
+    }
 }
 
 /// What became of a bundle.
@@ -70,12 +111,40 @@ pub struct Accepted {
     pub document: Receipt,
     /// Whether it was accepted before, so that the receipt is an old one.
     pub again: bool,
-    /// Whether its signer's key was pinned just now.
-    pub pinned: bool,
+    /// The key that was pinned just now for an unknown client.
+    pub pinned: Option<KeyId>,
+}
+
+/// Bounds how much is accepted, where somebody has to.
+pub trait Gate {
+    /// Asked before a bundle is stored that was not accepted before.
+    ///
+    /// # Errors
+    /// [`IngestError::Throttled`].
+    fn admit(&self, client: Uuid) -> Result<(), IngestError>;
+
+    /// Asked before the key of a new client is pinned.
+    ///
+    /// # Errors
+    /// [`IngestError::Throttled`].
+    fn admit_new(&self) -> Result<(), IngestError>;
+}
+
+/// A gate that lets everybody in: for a person who ingests files by hand.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenGate;
+
+impl Gate for OpenGate {
+    fn admit(&self, _: Uuid) -> Result<(), IngestError> {
+        Ok(())
+    }
+
+    fn admit_new(&self) -> Result<(), IngestError> {
+        Ok(())
+    }
 }
 
 /// The accepting side: an archive, whom it trusts, and what it signs with.
-#[derive(Debug)]
 pub struct Ingest<'a> {
     /// Where everything goes.
     pub archive: &'a Archive,
@@ -83,163 +152,42 @@ pub struct Ingest<'a> {
     pub keyring: &'a Keyring,
     /// Whether unknown clients are welcome.
     pub policy: Policy,
+    /// How many of them an hour, whoever writes to the archive.
+    pub pins_per_hour: usize,
     /// What a bundle may be.
     pub limits: &'a Limits,
+    /// How much is accepted.
+    pub gate: &'a dyn Gate,
 }
 
-impl Trusts for Ingest<'_> {
-    fn judge(&self, client: Uuid, signer: &PublicKey, chain: &[Link]) -> io::Result<Trust> {
-        let mut keyring = self.keyring.clone();
-        // What the archive knows never speaks for a client that nobody let in.
-        if self.keyring.lists(client) || self.policy == Policy::Tofu {
-            self.judge_known(&mut keyring, client, signer, chain).map_err(io::Error::other)
-        } else {
-            Ok(keyring.judge(client, signer, chain))
-        }
-    }
+fn claim(replaces: Option<&Uuid>) -> String {
+    replaces.map(|client| format!("; it says that it continues client {client}")).unwrap_or_default()
 }
 
-impl Ingest<'_> {
-    /// Judges with the archive's help: the pinned key, unless the keyring lists the client, and the chain by which an
-    /// earlier bundle introduced the signer. A kept chain is judged anew each time, so that revoking a key in it ends it.
-    fn judge_known(
-        &self,
-        keyring: &mut Keyring,
-        client: Uuid,
-        signer: &PublicKey,
-        chain: &[Link],
-    ) -> Result<Trust, ArchiveError> {
-        let prefix = client_prefix(client);
-        if !self.keyring.lists(client)
-            && let Some(pem) = self.archive.get(&format!("{prefix}/pinned.pem"))?
-        {
-            keyring.insert(client, PublicKey::all_from_pem(&String::from_utf8_lossy(&pem)).unwrap_or_default());
-        }
-        let mut judged = keyring.judge(client, signer, chain);
-        if !chain.is_empty() || judged != Trust::Conflict {
-            return Ok(judged);
-        }
-        for name in self.archive.list(&rotations(client))? {
-            if !name.starts_with(key_digits(&signer.id())) {
-                continue;
-            }
-            let kept = self.archive.get(&format!("{}/{name}", rotations(client)))?.unwrap_or_default();
-            let kept: Vec<Link> = serde_json::from_slice(&kept).unwrap_or_default();
-            if kept.is_empty() || rotation::check(&kept, client, signer).is_err() {
-                continue;
-            }
-            match keyring.judge(client, signer, &kept) {
-                Trust::Trusted => return Ok(Trust::Trusted),
-                // Says more than that the key is not the client's.
-                Trust::Revoked => judged = Trust::Revoked,
-                Trust::Unknown | Trust::Conflict => {}
-            }
-        }
-        Ok(judged)
-    }
-
-    /// Pins the key of an unknown client's first bundle. Of two at once one wins, and the other is judged by it.
-    fn pin(&self, manifest: &Manifest) -> Result<bool, IngestError> {
-        let (client, key) = (manifest.client, manifest.key.clone());
-        if self.policy != Policy::Tofu || self.keyring.lists(client) {
-            return Err(IngestError::UnknownSigner { client, key });
-        }
-        let name = format!("{}/pinned.pem", client_prefix(client));
-        let pinned = self.archive.create(&name, manifest.public_key.to_pem().into_bytes())?;
-        match self.judge(client, &manifest.public_key, &manifest.rotation) {
-            Ok(Trust::Trusted) => Ok(pinned),
-            Ok(_) => Err(VerifyError::Conflict { client, key }.into()),
-            Err(error) => Err(VerifyError::TrustUnavailable(error).into()),
-        }
-    }
-
-    /// Keeps the chain that led to the signer: the client sends it only until it has a receipt.
-    fn keep_rotation(&self, manifest: &Manifest) -> Result<(), IngestError> {
-        if manifest.rotation.is_empty() {
-            return Ok(());
-        }
-        let chain = serde_json::to_vec(&manifest.rotation).map_err(|error| IngestError::System(error.into()))?;
-        // Another chain to the same key is kept beside it: a key of one may be revoked.
-        let digest = Sha256Digest::of(&chain).to_string();
-        let name = format!("{}/{}-{}.json", rotations(manifest.client), key_digits(&manifest.key), &digest[..12]);
-        self.archive.create(&name, chain)?;
-        Ok(())
-    }
-
-    /// Enters a record, and tells whether the archive has it from before.
-    fn enter(
-        &self,
-        manifest: &Manifest,
-        manifest_sha256: Sha256Digest,
-        record: &RecordEntry,
-    ) -> Result<Outcome, IngestError> {
-        let name = format!("{}/records/{}", client_prefix(manifest.client), record.id);
-        let entry = format!("{} {manifest_sha256}\n", record.sha256);
-        let created = self.archive.create(&name, entry.clone().into_bytes())?;
-        let present = if created { entry } else { self.text(&name)? };
-        let (digest, brought_by) = present.trim_end().split_once(' ').unwrap_or_default();
-        let (status, reason) = if digest != record.sha256.to_string() {
-            (RecordStatus::Rejected, Some("idConflict".to_owned()))
-        } else if brought_by != manifest_sha256.to_string() && self.is_committed(manifest, brought_by)? {
-            (RecordStatus::Duplicate, None)
-        } else {
-            // Entered just now, or by an attempt that was interrupted before its receipt.
-            (RecordStatus::Accepted, None)
-        };
-        Ok(Outcome { id: record.id, sha256: record.sha256, status, reason })
-    }
-
-    /// Whether a bundle of the client was accepted, which its receipt says.
-    fn is_committed(&self, manifest: &Manifest, manifest_sha256: &str) -> Result<bool, ArchiveError> {
-        self.archive.has(&receipt_name(manifest.client, manifest_sha256))
-    }
-
-    fn text(&self, name: &str) -> Result<String, IngestError> {
-        let bytes = self.archive.get(name)?.unwrap_or_default();
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// Enters the bundle into its store's chain, and tells what the chain looks like from there.
-    fn link(&self, manifest: &Manifest, manifest_sha256: Sha256Digest) -> Result<(Chain, u64), IngestError> {
-        let prefix = format!("{}/stores/{}", client_prefix(manifest.client), manifest.store);
-        self.archive.create(&format!("{prefix}/{:016}-{manifest_sha256}", manifest.sequence), Vec::new())?;
-        let seen: Vec<(u64, String)> = self
-            .archive
-            .list(&prefix)?
-            .iter()
-            .filter_map(|name| name.split_once('-'))
-            .filter_map(|(sequence, digest)| Some((sequence.parse().ok()?, digest.to_owned())))
-            .collect();
-        let highest = seen.iter().map(|(sequence, _)| *sequence).max().unwrap_or(manifest.sequence);
-        let at = |sequence: u64| seen.iter().filter(move |(other, _)| *other == sequence);
-        let previous = manifest.previous.map(|digest| digest.0.to_string());
-        let before = || at(manifest.sequence - 1);
-        let follows = match &previous {
-            None => manifest.sequence == 1,
-            Some(previous) => before().any(|(_, digest)| digest == previous),
-        };
-        let forked = at(manifest.sequence).count() > 1 || !follows && before().next().is_some();
-        let chain = match (forked, follows) {
-            (true, _) => Chain::Fork,
-            (false, true) => Chain::Ok,
-            (false, false) => Chain::Gap,
-        };
-        Ok((chain, highest))
-    }
-}
-
-fn receipt_name(client: Uuid, manifest_sha256: &str) -> String {
+/// Where a receipt lies, by the digest of its manifest.
+pub(super) fn receipt_name(client: Uuid, manifest_sha256: &str) -> String {
     format!("{}/receipts/{manifest_sha256}.tar", client_prefix(client))
 }
 
-/// Where the chains lie that introduced keys.
-fn rotations(client: Uuid) -> String {
-    format!("{}/rotations", client_prefix(client))
+/// Where it stands whose receipt a manifest's is.
+fn index_name(manifest_sha256: Sha256Digest) -> String {
+    format!("manifests/{manifest_sha256}")
 }
 
-/// The digits of a key id, which names of objects can have.
-fn key_digits(key: &KeyId) -> &str {
-    key.as_str().trim_start_matches("sha256:")
+/// The receipt of a bundle that was accepted, by the digest of its manifest.
+///
+/// # Errors
+/// The archive fails.
+pub fn find_receipt(archive: &Archive, manifest_sha256: Sha256Digest) -> Result<Option<Vec<u8>>, ArchiveError> {
+    let Some(client) = archive.get(&index_name(manifest_sha256))? else { return Ok(None) };
+    let client = std::str::from_utf8(&client).ok().and_then(|client| Uuid::try_parse(client.trim()).ok());
+    // An entry without its receipt is of a bundle that is being accepted, or of a client that was deleted.
+    let Some(name) = client.map(|client| receipt_name(client, &manifest_sha256.to_string())) else { return Ok(None) };
+    let receipt = archive.get(&name)?;
+    if receipt.is_some() {
+        archive.settle(&[&name])?;
+    }
+    Ok(receipt)
 }
 
 /// Accepts a bundle: verifies it, keeps it, and signs a receipt for it with `receipt_key`, which is asked for only when
@@ -249,33 +197,90 @@ fn key_digits(key: &KeyId) -> &str {
 /// See [`IngestError`]; without a receipt nothing was accepted.
 pub fn accept<R: Read + Seek>(
     ingest: &Ingest<'_>,
-    bundle: R,
+    mut bundle: R,
     receipt_key: &dyn Fn() -> Result<SigningKey, IngestError>,
     environment: &dyn Environment,
     progress: verify::Progress<'_>,
 ) -> Result<Accepted, IngestError> {
-    let verified = verify::verify(bundle, ingest, ingest.limits, progress)?;
-    let pinned = match verified.trust {
-        Trust::Trusted => false,
-        _ => ingest.pin(&verified.manifest)?,
+    let witness = Witness { ingest, judged: Cell::new(None) };
+    let verified = verify::verify(&mut bundle, &witness, ingest.limits, progress).map_err(IngestError::from);
+    let accepted = verified.and_then(|verified| keep(ingest, verified, receipt_key, environment));
+    let trusted = witness.judged.get() == Some(Trust::Trusted);
+    let told = match accepted.as_ref().err().and_then(IngestError::refusal) {
+        Some(code) => tell(ingest, &mut bundle, trusted, code, environment),
+        None => Ok(()),
     };
-    let Verified { manifest_sha256, .. } = verified;
-    let manifest = verified.manifest.clone();
-    let prefix = client_prefix(manifest.client);
-    let receipt_name = receipt_name(manifest.client, &manifest_sha256.to_string());
-    if let Some(receipt) = ingest.archive.get(&receipt_name)? {
-        return opened(manifest, receipt, true, pinned, ingest.limits);
+    if let Err(error) = told.and_then(|()| audit::sum_up(ingest.archive, environment, false)) {
+        // It changes nothing of what was decided.
+        tracing::warn!(error = %error, "the audit of refusals can't be written");
     }
-    ingest.keep_rotation(&manifest)?;
-    let bundle_name = format!("{prefix}/bundles/{manifest_sha256}.tar");
-    if !ingest.archive.has(&bundle_name)? {
-        let mut bundle = verified.into_bundle().map_err(ArchiveError::Bundle)?;
-        ingest.archive.store(&bundle_name, &mut bundle)?;
+    accepted
+}
+
+/// Writes down what is still only counted, before the program ends.
+///
+/// # Errors
+/// The archive fails.
+pub fn close(archive: &Archive, environment: &dyn Environment) -> Result<(), IngestError> {
+    audit::sum_up(archive, environment, true)
+}
+
+/// Judges as ingest does, and remembers how.
+struct Witness<'i> {
+    ingest: &'i Ingest<'i>,
+    judged: Cell<Option<Trust>>,
+}
+
+impl Trusts for Witness<'_> {
+    fn judge(&self, client: Uuid, signer: &PublicKey, chain: &[Link]) -> io::Result<Trust> {
+        let trust = self.ingest.judge(client, signer, chain)?;
+        self.judged.set(Some(trust));
+        Ok(trust)
     }
-    let records = manifest.records.iter().map(|record| ingest.enter(&manifest, manifest_sha256, record));
-    let records = records.collect::<Result<Vec<_>, _>>()?;
-    let (chain, highest_sequence) = ingest.link(&manifest, manifest_sha256)?;
+}
+
+/// Leaves an entry of a refusal, if the bundle's signature is intact.
+fn tell<R: Read + Seek>(
+    ingest: &Ingest<'_>,
+    bundle: &mut R,
+    trusted: bool,
+    code: &'static str,
+    environment: &dyn Environment,
+) -> Result<(), IngestError> {
+    let mut signed = || {
+        let contents = container::read(bundle, Shape::Bundle, ingest.limits)?;
+        let manifest = Manifest::from_bytes(&contents.document, ingest.limits)?;
+        check_signature(&manifest.public_key, &contents.document, &contents.signature)?;
+        Ok::<_, VerifyError>((manifest, Sha256Digest::of(&contents.document)))
+    };
+    let Ok((manifest, manifest_sha256)) = signed() else { return Ok(()) };
+    let refusal = Refusal { manifest: &manifest, manifest_sha256, trusted, code };
+    audit::refused(ingest.archive, &refusal, environment)
+}
+
+/// Keeps a bundle that was verified, and commits it with a receipt. What comes before the receipt is of no order: it
+/// counts from the receipt on, and is made again, to the same effect, by whoever was interrupted.
+fn keep<R: Read + Seek>(
+    ingest: &Ingest<'_>,
+    verified: Verified<R>,
+    receipt_key: &dyn Fn() -> Result<SigningKey, IngestError>,
+    environment: &dyn Environment,
+) -> Result<Accepted, IngestError> {
+    let pinned = match verified.trust {
+        Trust::Trusted => None,
+        _ => ingest.pin(&verified.manifest, environment)?,
+    };
+    let (manifest, manifest_sha256) = (verified.manifest.clone(), verified.manifest_sha256);
+    let name = receipt_name(manifest.client, &manifest_sha256.to_string());
+    if let Some(receipt) = ingest.archive.get(&name)? {
+        return ingest.answer(manifest, &name, receipt, true, pinned);
+    }
     let key = receipt_key()?;
+    ingest.gate.admit(manifest.client)?;
+    ingest.keep_rotation(&manifest)?;
+    let made = ingest.store(verified, &manifest, manifest_sha256)?;
+    let records = records::outcomes(ingest.archive, &manifest, manifest_sha256, &made)?;
+    let (chain, highest_sequence) = chain::look(ingest.archive, &manifest)?;
     let received = Seconds::try_from(environment.now_text());
     let receipt = Receipt {
         format: FORMAT.to_owned(),
@@ -294,23 +299,54 @@ pub fn accept<R: Read + Seek>(
     };
     let mut file = Vec::new();
     receipt.write_to(&mut file, &key).map_err(IngestError::System)?;
-    if ingest.archive.create(&receipt_name, file.clone())? {
-        return opened(manifest, file, false, pinned, ingest.limits);
+    if ingest.archive.create(&name, file.clone())? {
+        return ingest.answer(manifest, &name, file, false, pinned);
     }
-    // Somebody else committed the same bundle in the meantime: theirs is the receipt.
-    let theirs = ingest.archive.get(&receipt_name)?.unwrap_or(file);
-    opened(manifest, theirs, true, pinned, ingest.limits)
+    // Somebody else committed the same bundle in the meantime, and theirs is the receipt; or it is this one, whose
+    // making was answered too late to be heard.
+    let present = ingest.archive.get(&name)?.ok_or(ArchiveError::Damaged { object: name.clone() })?;
+    let again = present != file;
+    ingest.answer(manifest, &name, present, again, pinned)
 }
 
-fn opened(
-    manifest: Manifest,
-    receipt: Vec<u8>,
-    again: bool,
-    pinned: bool,
-    limits: &Limits,
-) -> Result<Accepted, IngestError> {
-    let document = crate::receipt::open(&receipt, &[], limits)?.receipt;
-    Ok(Accepted { manifest, receipt, document, again, pinned })
+impl Ingest<'_> {
+    /// Makes everything that a receipt commits, and tells of each record whether its object was made just now.
+    fn store<R: Read + Seek>(
+        &self,
+        verified: Verified<R>,
+        manifest: &Manifest,
+        manifest_sha256: Sha256Digest,
+    ) -> Result<Vec<bool>, IngestError> {
+        let mut objects = records::objects(manifest, manifest_sha256);
+        objects.push((index_name(manifest_sha256), format!("{}\n", manifest.client).into_bytes()));
+        objects.push((chain::object(manifest, manifest_sha256), Vec::new()));
+        let name = format!("{}/bundles/{manifest_sha256}.tar", client_prefix(manifest.client));
+        let mut bundle = verified.into_bundle().map_err(ArchiveError::Bundle)?;
+        if let Some(small) = self.archive.store_large(&name, &mut bundle)? {
+            objects.push((name.clone(), small));
+        }
+        // One of each kind names all directories.
+        let last = objects.iter().skip(manifest.records.len().saturating_sub(1)).map(|(name, _)| name.clone());
+        let names: Vec<_> = last.chain([name]).collect();
+        let made = self.archive.create_all(objects)?;
+        self.archive.settle(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Ok(made)
+    }
+
+    /// Sees to what must be there before anybody is told of a receipt.
+    fn answer(
+        &self,
+        manifest: Manifest,
+        name: &str,
+        receipt: Vec<u8>,
+        again: bool,
+        pinned: Option<KeyId>,
+    ) -> Result<Accepted, IngestError> {
+        let document = crate::receipt::open(&receipt, &[], self.limits)?.receipt;
+        let entry = audit::accepted(self.archive, &manifest, &document)?;
+        self.archive.settle(&[name, &entry])?;
+        Ok(Accepted { manifest, receipt, document, again, pinned })
+    }
 }
 
 /// The receipt key of a local archive, made when it is first needed. Its public half lies beside it.
@@ -320,9 +356,10 @@ fn opened(
 pub fn local_receipt_key(archive: &Archive, environment: &dyn Environment) -> Result<SigningKey, IngestError> {
     let directory = archive.directory().ok_or(IngestError::NoReceiptKey)?;
     let path = directory.join("receipt-key.pem");
-    if read_file(&path)?.is_none() {
+    if !path.exists() {
         let key = SigningKey::generate(environment).map_err(IngestError::System)?;
-        let made = durable::write(&path, key.to_pem()?.as_bytes(), Access::Private, Existing::Refuse);
+        let pem = keys::to_pem(&key, None, environment).map_err(IngestError::System)?;
+        let made = durable::write(&path, pem.as_bytes(), Access::Private, Existing::Refuse);
         // Whoever made one at the same time has won.
         if let Err(error) = made
             && error.source.kind() != io::ErrorKind::AlreadyExists
@@ -330,10 +367,10 @@ pub fn local_receipt_key(archive: &Archive, environment: &dyn Environment) -> Re
             return Err(error.into());
         }
     }
-    let text = zeroize::Zeroizing::new(read_file(&path)?.unwrap_or_default());
-    let key = SigningKey::from_pem(&text)?;
+    let read = PrivateKey::read(&path).map_err(|source| FileError::reading(&path, source))?;
+    let key = read.and_then(|key| key.unlock(None)).map_err(|source| IngestError::ReceiptKey { path, source })?;
     let public = directory.join("receipt-key.pub.pem");
-    if read_file(&public)?.is_none() {
+    if !public.exists() {
         durable::write(&public, key.public().to_pem().as_bytes(), Access::Public, Existing::Replace)?;
     }
     Ok(key)

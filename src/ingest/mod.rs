@@ -2,5 +2,14 @@
 
 mod accept;
 pub mod archive;
+mod audit;
+mod chain;
+pub mod operator;
+mod records;
+pub mod server;
+mod trust;
 
-pub use accept::{Accepted, Ingest, IngestError, Policy, accept, local_receipt_key};
+pub use accept::{
+    Accepted, Gate, Ingest, IngestError, OpenGate, Policy, accept, close, find_receipt, local_receipt_key,
+};
+pub use audit::MOST as MOST_REFUSALS;

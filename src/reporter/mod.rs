@@ -1,5 +1,7 @@
 //! The reporter: packs pending records into one signed bundle that lies in the store before its first byte leaves.
 
+#[cfg(feature = "agent")]
+pub mod http;
 pub mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,7 @@ use crate::bundle::pack::{self, Header, Item, PackError};
 use crate::bundle::{Limits, Manifest, verify};
 use crate::clock::Environment;
 use crate::digest::{Hashing, Sha256Digest};
-use crate::identity::Identity;
+use crate::identity::Signer;
 use crate::record::envelope::{Kind, RecordTime};
 use crate::store::durable::{self, FileError, failed};
 use crate::store::{Export, ExportedRecord, LockedStore, Store, StoreError, StoredRecord};
@@ -96,7 +98,7 @@ pub fn select(store: &Store, selection: &Selection) -> Result<Vec<StoredRecord>,
 /// See [`ExportError`]; the store is then as it was.
 pub fn export(
     store: &LockedStore,
-    identity: &Identity,
+    signer: &Signer,
     selection: &Selection,
     limits: &Limits,
     environment: &dyn Environment,
@@ -104,7 +106,7 @@ pub fn export(
 ) -> Result<Option<(Export, Manifest)>, ExportError> {
     let records = select(store, selection)?;
     let created = now(environment)?;
-    export_records(store, identity, records, &created, selection.note.clone(), limits, environment, progress)
+    export_records(store, signer, records, &created, selection.note.clone(), limits, environment, progress)
 }
 
 /// The time that a manifest made now says.
@@ -116,7 +118,7 @@ fn now(environment: &dyn Environment) -> Result<Seconds, ExportError> {
 #[expect(clippy::too_many_arguments, reason = "what a bundle is made of, where it goes, and who listens")]
 fn export_records(
     store: &LockedStore,
-    identity: &Identity,
+    signer: &Signer,
     mut records: Vec<StoredRecord>,
     created: &Seconds,
     note: Option<String>,
@@ -129,11 +131,11 @@ fn export_records(
     }
     let place = store.next_sequence()?;
     let bundle = environment.uuid_v7().map_err(ExportError::System)?;
-    let header = header(store, identity, bundle, place, created, note);
+    let header = header(store, signer, bundle, place, created, note)?;
     loop {
         // Unnamed and gone with the process; beside the store, where there is room for it.
         let mut payload = BufWriter::new(durable::scratch(store.path())?);
-        match pack_records(store, identity, &records, header.clone(), limits, &mut payload, &mut *progress) {
+        match pack_records(store, signer, &records, header.clone(), limits, &mut payload, &mut *progress) {
             Ok(packed) => {
                 let payload = payload.into_inner().map_err(|error| failed(BESIDE, store.path())(error.into_error()))?;
                 return commit(store, packed, payload).map(Some);
@@ -154,33 +156,33 @@ fn export_records(
 /// What the manifest of a bundle says beside its records.
 fn header(
     store: &Store,
-    identity: &Identity,
+    signer: &Signer,
     bundle: Uuid,
     (sequence, previous): (u64, Option<Sha256Digest>),
     created: &Seconds,
     note: Option<String>,
-) -> Header {
-    Header {
+) -> Result<Header, StoreError> {
+    Ok(Header {
         bundle,
-        client: identity.client(),
+        client: signer.client(),
         store: store.id(),
         sequence,
         previous,
-        rotation: Vec::new(),
-        replaces: identity.replaces(),
+        rotation: signer.unconfirmed(&store.confirmed_keys()?).to_vec(),
+        replaces: signer.replaces(),
         created: created.clone(),
         producer: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
         note,
         withheld: Vec::new(),
         dropped: store.dropped().values().sum(),
         discarded: store.discarded().values().sum(),
-    }
+    })
 }
 
 /// Packs `records` as they lie in the store.
 fn pack_records(
     store: &Store,
-    identity: &Identity,
+    signer: &Signer,
     records: &[StoredRecord],
     header: Header,
     limits: &Limits,
@@ -190,7 +192,7 @@ fn pack_records(
     let items = records.iter().map(|record| Item { id: record.id, envelope: record.envelope.clone() }).collect();
     let by_id: BTreeMap<_, _> = records.iter().map(|record| (record.id, record)).collect();
     let load = |id: Uuid| store.load(by_id.get(&id).ok_or(StoreError::Damaged { id })?);
-    pack::pack(header, items, load, identity.signing_key(), limits, payload, progress)
+    pack::pack(header, items, load, signer.signing_key(), limits, payload, progress)
 }
 
 /// The records that are what they were stored as; the others are set aside.
@@ -236,11 +238,27 @@ fn write_bundle(
         sha256,
         size,
         created: manifest.created.as_str().to_owned(),
+        key: Some(manifest.key.clone()),
         note: manifest.note.clone(),
         withheld: manifest.withheld.list(usize::MAX),
         delivered: false,
         records: manifest.records.iter().map(record).collect(),
     })
+}
+
+/// The exports that no receipt came for, oldest first, as far as their bundles are kept and hold something pending.
+///
+/// # Errors
+/// The store can't be read.
+pub fn unanswered(store: &Store) -> Result<Vec<Export>, StoreError> {
+    let answered: BTreeSet<_> = store.acknowledgements()?.into_iter().map(|word| word.manifest_sha256).collect();
+    let pending: BTreeSet<_> = store.pending()?.into_iter().map(|record| (record.id, record.sha256)).collect();
+    let mut exports = store.exports()?;
+    exports.retain(|export| {
+        let matters = export.records.iter().any(|record| pending.contains(&(record.id, record.sha256)));
+        matters && !answered.contains(&export.manifest_sha256) && store.bundle(export.sequence).is_some()
+    });
+    Ok(exports)
 }
 
 /// Opens the kept bundle of an export, once its digest is found to be the one that the export had.

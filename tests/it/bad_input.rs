@@ -621,7 +621,7 @@ fn a_client_that_nobody_knows_is_not_ingested() {
         "ingest bundle.tar --archive archive",
         2,
         "nobody is trusted, so nothing can be accepted",
-        "give --keyring DIR with <client-uuid>.pem files, or --trust tofu",
+        "give --keyring DIR with <client-uuid>.pem files, put keys into the archive with",
     );
     let stranger = "00000000-0000-4000-8000-000000000001";
     desk.line(&format!("keys trust client.pem --client {stranger} --keyring keyring")).ok();
@@ -644,10 +644,10 @@ fn another_key_than_the_signers_is_refused() {
 fn a_private_key_is_no_public_key() {
     let desk = exported();
     let message = "state/identity/signing-key.pem: holds a private key, which does not belong here";
-    refused(&desk, "verify bundle.tar --key state/identity/signing-key.pem", message, "");
+    refused(&desk, "verify bundle.tar --key state/identity/signing-key.pem", message, "private keys stay where");
     desk.file("none.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
     let message = "none.pem: no Ed25519 public key in PEM (`BEGIN PUBLIC KEY`) in it";
-    refused(&desk, "verify bundle.tar --key none.pem", message, "");
+    refused(&desk, "verify bundle.tar --key none.pem", message, "`keys export` writes it");
     refused(&desk, "verify bundle.tar --key absent.pem", "can't read absent.pem: No such file", "");
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kubermatic_telemetry::bundle::{Limits, VerifyError, verify};
 use kubermatic_telemetry::clock::Environment;
 use kubermatic_telemetry::digest::Sha256Digest;
-use kubermatic_telemetry::identity::Identity;
+use kubermatic_telemetry::identity::{Identity, Signer};
 use kubermatic_telemetry::keys::PublicKey;
 use kubermatic_telemetry::keys::keyring::{Keyring, Trust};
 use kubermatic_telemetry::record::canonical::{self, Form};
@@ -152,10 +152,11 @@ fn packing_twice_from_two_copies_of_the_state_gives_identical_bytes() {
     }
     let pack = |state: &str| {
         let identity = Identity::load(&desk.path(state).join("identity")).unwrap().unwrap();
+        let signer = Signer::open(&identity, None).unwrap();
         let store = Store::open(&desk.path(state).join("store"), identity.client()).unwrap().unwrap().lock().unwrap();
         let environment = Still(std::cell::Cell::new(0));
         let (limits, selection) = (Limits::default(), Selection::default());
-        let packed = reporter::export(&store, &identity, &selection, &limits, &environment, &mut |_, _| {});
+        let packed = reporter::export(&store, &signer, &selection, &limits, &environment, &mut |_, _| {});
         let (export, manifest) = packed.unwrap().unwrap();
         assert_eq!(manifest.records.len(), 4);
         fs::read(store.bundle(export.sequence).unwrap()).unwrap()

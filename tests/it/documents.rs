@@ -123,3 +123,13 @@ fn the_worked_example_of_the_format_works_as_it_is_typed() {
     assert!(!blocks.is_empty(), "docs/bundle-format.md has a worked example");
     run_block(&blocks.concat()).ok();
 }
+
+#[test]
+fn the_commands_of_the_page_of_keys_work_as_they_are_typed() {
+    let blocks = shell_blocks("docs/keys.md");
+    assert!(blocks.len() > 10, "docs/keys.md has commands");
+    let printed = run_block(&blocks.concat()).ok();
+    printed.prints("rotation   2 key changes");
+    printed.prints("refused with exit code 1");
+    assert!(printed.says("0 records pending").stderr.contains("is left without a key"));
+}

@@ -1,32 +1,15 @@
 //! The accepting side: whom it trusts, what it keeps, and what its receipts say.
 
-use std::fs::{self, File};
-use std::io::{Cursor, Seek as _};
-use std::path::PathBuf;
+use std::fs;
 
-use kubermatic_telemetry::bundle::Limits;
-use kubermatic_telemetry::bundle::pack::{self, Header, Item};
-use kubermatic_telemetry::digest::Sha256Digest;
 use kubermatic_telemetry::keys::SigningKey;
-use kubermatic_telemetry::record::document::Document;
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::support::{Desk, Printed, header, root};
-
-/// The client of the published vectors.
-const CLIENT: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
-
-fn snakeoil(name: &str) -> PathBuf {
-    root().join("testdata/keys").join(name)
-}
+use crate::made::{CLIENT, Made, make, private, snakeoil};
+use crate::support::{Desk, Printed, root};
 
 fn vector(name: &str) -> String {
     root().join("testdata/bundles/vectors").join(name).to_str().unwrap().to_owned()
-}
-
-fn private(name: &str) -> SigningKey {
-    SigningKey::from_pem(&fs::read_to_string(snakeoil(name)).unwrap()).unwrap()
 }
 
 /// Trusts the first snakeoil key for the vectors' client.
@@ -39,37 +22,6 @@ fn desk_with_keyring() -> Desk {
 
 fn ingest(desk: &Desk, bundle: &str, trust: &str) -> Printed {
     desk.line(&format!("ingest {bundle} --archive archive --receipts receipts --json {trust}"))
-}
-
-/// What is needed to make a bundle for these tests.
-struct Made<'m> {
-    key: &'m SigningKey,
-    sequence: u64,
-    previous: Option<Sha256Digest>,
-    /// The record's id, and a text in it.
-    record: (u8, &'m str),
-}
-
-/// Makes a bundle of the vectors' client and returns the digest of its manifest.
-fn make(desk: &Desk, name: &str, made: &Made<'_>) -> Sha256Digest {
-    let id = |last: u8| -> Uuid { format!("019a9d00-0000-7000-8000-0000000001{last:02}").parse().unwrap() };
-    let text = format!(r#"{{"kind":"a","text":"{}","time":"2026-01-01T00:00:00Z","version":"v1"}}"#, made.record.1);
-    let document = Document::parse(text.clone().into_bytes(), &Limits::default().json).unwrap();
-    let header = Header {
-        bundle: id(90),
-        client: CLIENT.parse().unwrap(),
-        sequence: made.sequence,
-        previous: made.previous,
-        ..header()
-    };
-    let items = vec![Item { id: id(made.record.0), envelope: document.envelope().unwrap() }];
-    let mut payload = Cursor::new(Vec::new());
-    let load = |_| Ok::<_, std::convert::Infallible>(text.clone().into_bytes());
-    let limits = Limits::default();
-    let packed = pack::pack(header, items, load, made.key, &limits, &mut payload, &mut |_, _| {}).unwrap();
-    payload.rewind().unwrap();
-    packed.write_to(&mut File::create(desk.path(name)).unwrap(), &mut payload).unwrap();
-    Sha256Digest::of(&packed.manifest_bytes)
 }
 
 fn receipt(desk: &Desk, answer: &Value) -> Value {
@@ -117,7 +69,10 @@ fn a_first_bundle_pins_its_key_only_if_that_is_asked_for() {
     make(&desk, "stranger.tar", &Made { key: &stranger, sequence: 1, previous: None, record: (1, "x") });
     let before = desk.tree("archive");
     ingest(&desk, "stranger.tar", "--trust tofu").code(1).says("is known with other keys");
-    assert_eq!(desk.tree("archive"), before, "what is refused leaves nothing behind");
+    let (refusals, rest): (Vec<_>, Vec<_>) =
+        desk.tree("archive").into_iter().partition(|name| name.starts_with("audit/refusals/"));
+    assert_eq!(rest, before, "what is refused leaves nothing behind but an entry of the audit");
+    assert_eq!(refusals.len(), 1);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
 
 /// The secret scalar of the client's key.
 fn secret(key: &SigningKey) -> Scalar {
-    let pem = key.to_pem().unwrap();
+    let pem = kubermatic_telemetry::keys::to_pem(key, None, &kubermatic_telemetry::clock::System).unwrap();
     let der = BASE64.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
     let mut scalar: [u8; 32] = Sha512::digest(&der[16..48])[..32].try_into().unwrap();
     scalar[0] &= 0xf8;
