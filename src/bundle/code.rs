@@ -50,7 +50,7 @@ codes! {
     Wrapped, "wrapped", "1", "compressed or archived once more: gzip, xz, zstd, bzip2, zip, 7z, tar";
     Encoded, "encoded", "1", "encoded as text by a mail program: base64, quoted-printable, a whole mail message";
     TextConverted, "textConverted", "1", "converted as if it were text: line ends, UTF-8, UTF-16, a byte order mark";
-    Repacked, "repacked", "1", "unpacked and packed again otherwise: another order, in a folder, extension headers, not ustar";
+    Repacked, "repacked", "1", "unpacked and packed again: another order, a folder, extension headers, not ustar";
     Truncated, "truncated", "1, 6", "it ends too early";
     EntryHeader, "entryHeader", "1, 6", "a tar header is damaged or not as prescribed";
     EntryPadding, "entryPadding", "1, 6", "the padding behind an entry is not zero";
@@ -94,7 +94,7 @@ codes! {
     RecordMissing, "recordMissing", "6", "the payload ends before the manifest's last record";
     RecordExtra, "recordExtra", "6", "the payload has more records than the manifest";
     RecordNotCanonical, "recordNotCanonical", "6", "a full record is not a canonical JSON object";
-    RecordEnvelope, "recordEnvelope", "6", "a record lacks `kind`, `version` or `time`, or has a member of the envelope that is none";
+    RecordEnvelope, "recordEnvelope", "6", "a record lacks `kind`, `version` or `time`, or one of them is wrong";
     RecordMismatch, "recordMismatch", "6", "a record's kind, version, time or completeness is not the manifest's";
     RecordSize, "recordSize", "6", "a full record's size is not the manifest's";
     RecordDigest, "recordDigest", "6", "a full record's digest is not the manifest's";

@@ -158,22 +158,22 @@ impl Limits {
     /// It is not.
     pub fn within(&self, limit: Limit, actual: u64) -> Result<(), LimitExceeded> {
         let allowed = self.get(limit);
-        if actual > allowed { Err(LimitExceeded { limit, actual, allowed, at_least: false }) } else { Ok(()) }
+        if actual > allowed { Err(LimitExceeded { limit, actual, allowed, enough: actual }) } else { Ok(()) }
     }
 }
 
 /// A limit that something exceeds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} exceeds the limit `{limit}`: {}{actual} is more than {allowed}", limit.what(), if *at_least { "at least " } else { "" })]
+#[error("{} exceeds the limit `{limit}`: {actual} is more than {allowed}", limit.what())]
 pub struct LimitExceeded {
     /// Which limit.
     pub limit: Limit,
-    /// How much there is, and how much would have to be allowed.
+    /// How much there is, or was found before reading stopped.
     pub actual: u64,
     /// How much is allowed.
     pub allowed: u64,
-    /// Whether there may be even more, since nobody looked further.
-    pub at_least: bool,
+    /// How much to allow for it to pass, as far as that is known.
+    pub enough: u64,
 }
 
 impl LimitExceeded {
@@ -181,10 +181,10 @@ impl LimitExceeded {
     #[must_use]
     pub fn hint(&self) -> String {
         let (limit, most) = (self.limit, self.limit.most());
-        if self.actual > most {
+        if self.enough > most {
             return format!("no option helps: {limit} can be at most {most}");
         }
-        format!("if it is meant to be as large, allow that with --limit {limit}={}", self.actual)
+        format!("if it is meant to be as large, allow that with --limit {limit}={}", self.enough)
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
         let mut limits = Limits::default();
         limits.set(Limit::JsonDepth, 513);
         assert_eq!(limits.json.depth, 512);
-        let exceeded = LimitExceeded { limit: Limit::JsonDepth, actual: 600, allowed: 512, at_least: false };
+        let exceeded = LimitExceeded { limit: Limit::JsonDepth, actual: 600, allowed: 512, enough: 600 };
         assert_eq!(exceeded.hint(), "no option helps: json-depth can be at most 512");
         assert_eq!(
             limits.within(Limit::Records, 50_000).unwrap_err().hint().split(" --").nth(1),

@@ -1,5 +1,5 @@
-//! Lists in a manifest that are for people, and that a hostile one could make millions of entries long: they are checked
-//! when they are read, and kept as the text that they were.
+//! Lists in a manifest that are for people, and that a hostile one could make millions of entries long: they are
+//! checked when they are read, and kept as the text that they were.
 
 use std::fmt;
 use std::ops::Range;

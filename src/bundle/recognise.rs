@@ -205,10 +205,10 @@ impl Survey {
         if found != shape {
             return Some(VerifyError::WrongDocument { expected: shape });
         }
-        let how = if !in_order {
-            "its entries are in another order"
-        } else if folder {
+        let how = if folder {
             "its entries are in a folder"
+        } else if !in_order {
+            "its entries are in another order"
         } else if self.extras {
             "it has directories or extension headers"
         } else if self.is_old {

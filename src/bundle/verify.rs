@@ -164,7 +164,9 @@ impl<R: Read + Seek> Verified<R> {
         self.reader.seek(SeekFrom::Start(start)).map_err(|error| bundle(VerifyError::Io(error)))?;
         let hashing = Hashing::new((&mut self.reader).take(size));
         let decoder = GzDecoder::new(BufReader::with_capacity(64 * 1024, hashing));
-        let mut inner = Inner { decoder, read: 0, payload: size, limits: &self.limits };
+        let told = self.manifest.records.iter().map(|record| record.size.saturating_add(2 * BLOCK as u64));
+        let told = told.fold(2 * BLOCK as u64, u64::saturating_add);
+        let mut inner = Inner { decoder, read: 0, payload: size, told, limits: &self.limits };
         let mut previous: Option<(&RecordEntry, Document)> = None;
         for (index, entry) in self.manifest.records.iter().enumerate() {
             let names = Names { manifest: &self.manifest, index };
@@ -190,8 +192,8 @@ fn check_gzip_header<R: Read + Seek>(reader: &mut R, (start, size): (u64, u64)) 
     reader.seek(SeekFrom::Start(start)).map_err(VerifyError::Io)?;
     reader.take(size.min(10)).read_to_end(&mut header).map_err(VerifyError::Io)?;
     match header.as_slice() {
-        [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, ..] => Ok(()),
-        [0x1f, 0x8b, 8, _, _, _, _, _, ..] => Err(VerifyError::GzipHeader),
+        [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, _, _] => Ok(()),
+        [0x1f, 0x8b, 8, _, _, _, _, _, _, _] => Err(VerifyError::GzipHeader),
         _ => Err(VerifyError::Gzip("it does not begin like one".to_owned())),
     }
 }
@@ -249,6 +251,8 @@ struct Inner<'l, R> {
     decoder: GzDecoder<BufReader<Hashing<R>>>,
     read: u64,
     payload: u64,
+    /// How large it is if every record is full.
+    told: u64,
     limits: &'l Limits,
 }
 
@@ -366,7 +370,10 @@ impl<R: Read> Inner<'_, R> {
         let allowed = self.limits.ratio;
         if self.read > self.payload.saturating_mul(allowed) {
             let actual = self.read.div_ceil(self.payload.max(1));
-            return Err(LimitExceeded { limit: Limit::Ratio, actual, allowed, at_least: true }.into());
+            // Of what the manifest does not tell there may be any amount.
+            let told = self.told.div_ceil(self.payload.max(1));
+            let enough = if told > allowed { told } else { allowed.saturating_mul(2) };
+            return Err(LimitExceeded { limit: Limit::Ratio, actual, allowed, enough }.into());
         }
         Ok(count)
     }

@@ -1,6 +1,7 @@
 //! Failures as a person sees them: what was attempted on what, why it failed, and a hint.
 
 use kubermatic_telemetry::bundle::VerifyError;
+use kubermatic_telemetry::bundle::limits::LimitExceeded;
 use kubermatic_telemetry::bundle::pack::PackError;
 use kubermatic_telemetry::identity::IdentityError;
 use kubermatic_telemetry::identity::renew::RenewError;
@@ -87,6 +88,13 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = refusal_in(error) {
         return error.hint();
     }
+    if let Some(limit) = packing_limit(error) {
+        return Some(format!(
+            "export in several bundles with --max-size and -o DIR/, or raise the limit with --limit {}={}, which whoever \
+             verifies the bundle has to raise as well",
+            limit.limit, limit.enough
+        ));
+    }
     #[cfg(feature = "agent")]
     if let Some(error) = error.downcast_ref::<kubermatic_telemetry::reporter::http::SendError>() {
         return error.hint();
@@ -109,6 +117,17 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         more_hints(error)
     };
     text.map(str::to_owned)
+}
+
+/// The limit that keeps a bundle from being packed, if it is that.
+fn packing_limit<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e LimitExceeded> {
+    match error.downcast_ref::<ExportError>()? {
+        ExportError::Pack(error) => match &**error {
+            PackError::Limit(limit) => Some(limit),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Why a bundle or receipt was refused, if it is that.
@@ -274,10 +293,6 @@ fn receipt_hint(error: &ReceiptError) -> Option<&'static str> {
 fn export_hint(error: &ExportError) -> Option<&'static str> {
     match error {
         ExportError::NoSuchExport(_) => Some("`status --history` lists the exports"),
-        ExportError::Pack(error) if matches!(**error, PackError::Limit(_)) => Some(
-            "export in several bundles with --max-size and -o DIR/, or raise the limit with --limit, which whoever \
-             verifies the bundle has to raise as well",
-        ),
         ExportError::DoesNotFit { .. } => Some("allow larger bundles with --max-size, or `discard` the record"),
         ExportError::NotKept(_) | ExportError::Damaged(_) => {
             Some("its records are still pending unless a receipt came: export them anew")

@@ -104,7 +104,7 @@ fn spool(path: &Path, input: impl Read, limits: &Limits) -> Result<File, Failure
     let size = io::copy(&mut input.take(limits.bundle_bytes.saturating_add(1)), &mut file).map_err(failed)?;
     file.rewind().map_err(failed)?;
     let within = limits.within(Limit::BundleBytes, size);
-    within.map_err(|limit| VerifyError::Limit(LimitExceeded { at_least: true, ..limit }))?;
+    within.map_err(|limit| VerifyError::Limit(LimitExceeded { enough: limit.allowed.saturating_mul(2), ..limit }))?;
     Ok(file)
 }
 

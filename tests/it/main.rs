@@ -35,11 +35,14 @@ mod passphrases;
 mod properties;
 mod real_objects;
 mod reduce;
+mod refusals;
 #[allow(dead_code, reason = "shared with tests/browser")]
 mod renewal_kills;
 mod rotation;
+mod second;
 mod served;
 mod site;
+mod states;
 mod store;
 mod support;
 mod upkeep;

@@ -1,11 +1,14 @@
-//! The test vectors in `testdata/bundles`: whole bundles and receipts as files, with what must come of each beside them.
+//! The test vectors in `testdata/bundles`: whole bundles and receipts as files, and what must come of each.
 //!
 //! `UPDATE_VECTORS=1 cargo test --test it vectors::` forges them anew.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use kubermatic_telemetry::bundle::Code;
+use kubermatic_telemetry::bundle::limits::Limit;
 use serde_json::{Value, json};
 
 use crate::forge::{self, Case, receipts};
@@ -181,4 +184,97 @@ fn each_vector_has_the_code_and_the_exit_code_beside_it_as_a_file_and_on_a_pipe(
         }
     }
     assert!(wrong.is_empty(), "{}\n{} wrong", wrong.join("\n"), wrong.len());
+}
+
+#[test]
+fn inspect_says_of_each_hostile_vector_why_it_is_refused_and_nothing_else() {
+    let desk = Desk::new();
+    for vector in vectors("hostile") {
+        let arguments = vector.options().into_iter().chain(["--extract".into(), "records".into()]);
+        let mut arguments: Vec<String> = arguments.chain([vector.file.to_str().unwrap().to_owned()]).collect();
+        if vector.is_receipt() || vector.code == "wrongDocument" {
+            arguments.retain(|argument| !["--extract", "records"].contains(&argument.as_str()));
+        }
+        arguments.insert(0, "inspect".to_owned());
+        if vector.code == "wrongDocument" {
+            // Whatever it is given, `inspect` knows by itself which of the two it is.
+            desk.run(arguments).ok();
+            continue;
+        }
+        let printed = desk.run(arguments).code(1);
+        assert_eq!(printed.stdout, "", "{}", vector.name());
+        let lines: Vec<_> = printed.stderr.lines().filter(|line| !line.is_empty()).collect();
+        assert!(lines[0].starts_with("error: ") && lines.len() <= 2, "{}: {}", vector.name(), printed.stderr);
+        assert!(lines.get(1).is_none_or(|line| line.starts_with("hint: ")), "{}: {}", vector.name(), printed.stderr);
+        let is_plain = printed.stderr.chars().all(|c| c == '\n' || !c.is_control());
+        assert!(
+            is_plain && !printed.stderr.contains('\u{202e}'),
+            "{}: {}",
+            vector.name(),
+            printed.stderr.escape_debug()
+        );
+        assert!(printed.stderr.len() < 2000, "{}: {} bytes of error", vector.name(), printed.stderr.len());
+    }
+    assert!(!desk.path("records").exists(), "nothing is extracted from what is refused");
+}
+
+#[test]
+fn no_hostile_vector_keeps_the_program_busy() {
+    let desk = Desk::new();
+    let mut slowest = (Duration::ZERO, String::new());
+    for vector in vectors("hostile") {
+        let start = Instant::now();
+        check(&desk, &vector, false);
+        slowest = slowest.max((start.elapsed(), vector.name()));
+    }
+    say("measured", &format!("the slowest of the hostile vectors, {}, took {:?}", slowest.1, slowest.0));
+    // Under a second with optimization; here without it, and beside other tests.
+    assert!(slowest.0 < Duration::from_secs(10), "{slowest:?}");
+}
+
+/// The codes that no file can show: what is wrong is around the bundle. Each has a test in `refusals`.
+const OF_NO_FILE: &[&str] = &["unreadable", "trustUnavailable", "changedWhileRead"];
+
+#[test]
+fn every_code_has_a_vector_or_a_test_and_no_vector_has_another() {
+    let shown: BTreeSet<String> = all().map(|vector| vector.code).collect();
+    for code in Code::ALL {
+        let is_shown = shown.contains(code.as_str());
+        assert!(is_shown != OF_NO_FILE.contains(&code.as_str()), "{code} has no vector, or has one against all odds");
+    }
+    let codes: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).chain(["valid", "signerUnknown"]).collect();
+    let unknown: Vec<_> = shown.iter().filter(|code| !codes.contains(code.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert_eq!(codes.len(), Code::ALL.len() + 2, "no code is there twice");
+}
+
+#[test]
+fn every_limit_has_a_vector_that_exceeds_it_and_passes_with_the_option_of_the_hint() {
+    let desk = Desk::new();
+    let mut exceeded = BTreeSet::new();
+    for vector in vectors("hostile").into_iter().filter(|vector| vector.code == "limitExceeded") {
+        let printed = check(&desk, &vector, false);
+        let refused = printed.json();
+        let name = refused["limit"]["name"].as_str().unwrap().to_owned();
+        let (actual, allowed) = (&refused["limit"]["actual"], &refused["limit"]["allowed"]);
+        for word in [&name, &actual.to_string(), &allowed.to_string()] {
+            assert!(printed.stderr.contains(word), "{}: `{word}` is not in {}", vector.name(), printed.stderr);
+        }
+        let hint = refused["hint"].as_str().unwrap();
+        let option = hint.split_whitespace().skip_while(|word| *word != "--limit").nth(1);
+        let Some(option) = option else {
+            assert!(hint.contains("can be at most"), "{}: {hint}", vector.name());
+            continue;
+        };
+        let mut raised = vector;
+        raised.limits.push(option.to_owned());
+        let again = check(&desk, &raised, false).json();
+        // How far a stream expands that no manifest tells of is not known before.
+        let is_known = raised.name() != "bomb-of-zeros.tar";
+        let same = again["limit"]["name"].as_str() == Some(name.as_str());
+        assert!(!same || !is_known, "{}: {option} does not suffice: {again}", raised.name());
+        exceeded.insert(name);
+    }
+    let all: BTreeSet<_> = Limit::ALL.iter().map(|limit| limit.name().to_owned()).collect();
+    assert_eq!(exceeded, all, "limits that are exceeded by a vector");
 }

@@ -1,4 +1,4 @@
-//! Tars and gzip streams as a forger needs them: byte by byte, and the same bytes whatever release of a library is used.
+//! Tars and gzip streams as a forger needs them: byte by byte, and the same ones whatever release of a library is used.
 
 use flate2::Crc;
 
@@ -149,7 +149,7 @@ impl Bits {
         const COPY: usize = 285;
         self.push(0, 1);
         self.push(2, 2);
-        // 286 codes of literals and lengths, one of distances, and 18 lengths of the codes that the lengths are told in.
+        // 286 codes of literals and lengths, one of distances, and 18 lengths of the codes in which those are told.
         self.push(286 - 257, 5);
         self.push(0, 5);
         self.push(18 - 4, 4);
