@@ -72,7 +72,7 @@ fn line(text: &str) -> Vec<String> {
 }
 
 /// Whether `strace` can do what is asked of it here.
-fn can_trace() -> bool {
+pub fn can_trace() -> bool {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=mkdir:error=EIO", "true"]);
     let tried = strace.stdout(Stdio::null()).stderr(Stdio::null()).status();
