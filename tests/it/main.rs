@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail by panicking")]
 
 mod api;
+mod archive;
 mod bad_input;
 mod bombs;
 mod books;
