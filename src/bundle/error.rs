@@ -241,6 +241,13 @@ impl VerifyError {
             Self::Conflict { .. } => {
                 Some("if the client has a new key, ask them for its key id, and trust that key as well (`keys trust`)")
             }
+            Self::UnexpectedEntry(name) if name == "receipt.json" => Some(
+                "this is a receipt, not a bundle: take it to where the bundle came from, and run `kubermatic-telemetry \
+                 receipt FILE` there",
+            ),
+            Self::UnexpectedEntry(name) if name == "manifest.json" => {
+                Some("this is a bundle, not a receipt: the receipt is what came back for it")
+            }
             Self::Limit(_) => Some("if a bundle of this size is meant, raise the limit; `verify --help` lists them"),
             Self::UnknownFormat(_) => Some("a newer version of this program may know it"),
             _ => None,

@@ -50,7 +50,7 @@ fn a_bundle_is_shown_then_sent_and_its_receipt_is_taken_by_the_site() {
     assert!(told.contains("Nothing was stored twice"), "{told}");
     assert_eq!(scene.save_receipt(), (name.clone(), receipt.clone()), "the same receipt");
     // It is also there for those who come back.
-    browser.click(&slot("later"));
+    browser.click(&part("later-link"));
     assert_eq!(browser.downloaded(), (name, receipt));
     scene.is_content();
 }
