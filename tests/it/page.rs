@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::made::{Made, make, private};
+use crate::made::{Made, make, make_many, private};
 use crate::served::{Answer, Form, Server};
 use crate::support::{Desk, root, say};
 
@@ -280,6 +280,30 @@ fn a_server_with_a_token_asks_for_it_in_the_page_and_gives_the_receipt_with_the_
     desk.line("inspect receipt.tar").ok();
     let header = "\r\nauthorization: Bearer snakeoil-0123456789";
     tells(&server.post(&file(Form::new()), header), 200, "This bundle had arrived before");
+}
+
+#[test]
+fn a_receipt_that_no_link_can_hold_is_told_of() {
+    let desk = Desk::in_memory();
+    desk.file("token", "snakeoil-0123456789");
+    let server = Server::start(&desk, "--trust tofu --token-file token");
+    make_many(&desk, "many.tar", 8_000);
+    let form = Form::new().field("token", "snakeoil-0123456789");
+    let answer = server.post(&form.file("bundle", &fs::read(desk.path("many.tar")).unwrap()), "");
+    tells(&answer, 201, "This receipt is too large to be saved from here.");
+    assert!(!answer.read_aloud().contains("Save the receipt"));
+    assert!(answer.body.len() < 100_000);
+}
+
+#[test]
+fn a_server_that_has_had_enough_says_when_to_come_back() {
+    let (_desk, server, bundle) = served("--quota address-bundles=1");
+    let form = || Form::new().file("bundle", &bundle);
+    tells(&server.post(&form(), ""), 201, "The bundle has arrived");
+    let answer = server.post(&form(), "");
+    tells(&answer, 429, "The server can’t take the bundle now");
+    tells(&answer, 429, "The server asks to wait 60 minutes.");
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 3_000);
 }
 
 #[test]
