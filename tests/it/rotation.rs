@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -338,6 +339,35 @@ fn a_receipt_that_is_not_believed_confirms_nothing() {
     site.publish("other.pem");
     site.line(&format!("receipt --receipt-key other.pem {receipt}")).code(1).says("not a trusted receipt key");
     assert_eq!(chain(&site.export("2.tar")).len(), 2);
+}
+
+#[test]
+fn exports_and_rotations_at_once_wait_for_each_other_and_every_bundle_counts() {
+    let site = Site::new();
+    site.publish("a.pem");
+    site.trust("a.pem", "--keyring keyring").ok();
+    site.export("0.tar");
+    let start = |line: &str| {
+        let mut command = site.desk.command();
+        command.args(line.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut children = Vec::new();
+    for number in 1..=6 {
+        children.push(start(&format!("export -o {number}.tar")));
+        children.push(start("keys rotate"));
+    }
+    for child in children {
+        Printed::of(child.wait_with_output().unwrap()).ok();
+    }
+    site.export("7.tar");
+    let manifest = |number| site.line(&format!("inspect {number}.tar --json")).ok().json()["manifest"].clone();
+    assert_eq!(chain(&manifest(7)).len(), 7, "each of six rotations follows the one before it");
+    for number in 0..=7 {
+        site.line(&format!("verify {number}.tar --keyring keyring")).ok();
+        let (signers, all) = (chain(&manifest(number)), chain(&manifest(7)));
+        assert_eq!(signers, all[..signers.len()], "bundle {number}");
+    }
 }
 
 #[test]
