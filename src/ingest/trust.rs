@@ -86,13 +86,14 @@ impl Ingest<'_> {
         }
     }
 
-    /// Takes one of the places that an hour has for unknown clients. One that is not used then is lost.
+    /// Takes one of the places that an hour has for unknown clients. One that is not used then is lost. Nothing in it
+    /// tells whose it is: what lies outside of a client's own place must not name it.
     fn claim_pin(&self, client: Uuid, environment: &dyn Environment) -> Result<(), IngestError> {
         let now = environment.now_text();
         let hour = format!("{PINS}/{}", &now[..now.len().min("2026-01-01T00".len())]);
         let taken = self.archive.list(&hour)?.len();
         for place in taken..self.pins_per_hour {
-            if self.archive.create(&format!("{hour}/{place:06}"), format!("{client}\n").into_bytes())? {
+            if self.archive.create(&format!("{hour}/{place:06}"), Vec::new())? {
                 return Ok(());
             }
         }
@@ -101,8 +102,7 @@ impl Ingest<'_> {
 
     /// Keeps the chain that led to the signer, where it is needed: the client sends it only until it has a receipt.
     pub(super) fn keep_rotation(&self, manifest: &Manifest) -> Result<(), IngestError> {
-        let known = self.look_up(manifest.client, &manifest.public_key, &[])? == Trust::Trusted;
-        if manifest.rotation.is_empty() || known {
+        if manifest.rotation.is_empty() || self.look_up(manifest.client, &manifest.public_key, &[])? == Trust::Trusted {
             return Ok(());
         }
         let chain = serde_json::to_vec(&manifest.rotation).map_err(|error| IngestError::System(error.into()))?;

@@ -185,7 +185,7 @@ fn every_change_of_an_archive_leaves_an_entry_and_nothing_is_ever_changed_or_rem
     let now = desk.snapshot();
     assert!(first.iter().all(|(path, contents)| now.get(path) == Some(contents)), "something was changed or removed");
     let mut objects = desk.tree("archive");
-    objects.retain(|name| !name.starts_with("audit/"));
+    objects.retain(|name| !name.starts_with("audit/") && name != "archive.json");
     let expected = BTreeSet::from([
         format!("clients/{CLIENT}/keys/{}.pem", digits(&key)),
         format!("clients/{OTHER}/keys/{}.pem", digits(&rotated)),

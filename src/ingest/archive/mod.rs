@@ -18,7 +18,7 @@
 //! audit/keys/<uuid>.json                    what the operator was about to change, and when
 //! audit/refusals/<uuid>.json                what was refused and can't be laid at a client's door
 //! manifests/<manifest-sha256>               the client whose bundle it is, by which receipts are found
-//! pins/<hour>/<number>                      a client that was pinned in that hour
+//! pins/<hour>/<number>                      nothing; that a key was pinned in that hour
 //! revoked/<key-id>                          a key that signs nothing any more
 //! ```
 //!
