@@ -39,12 +39,15 @@ pub struct Args {
     limits: LimitArgs,
 }
 
+const ARCHIVE_HELP: &str = "\
+The archive: a directory, made if need be, or a place in a bucket that exists: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, \
+az://CONTAINER/PREFIX. Credentials come from the environment (docs/ingest.md).";
+
 /// Where what is accepted goes, whom the archive trusts, and what it signs with; the same for `serve`.
 #[derive(Debug, clap::Args)]
 pub struct ArchiveArgs {
-    /// The archive: a directory, made if need be, or a place in a bucket that exists: s3://BUCKET/PREFIX,
-    /// gs://BUCKET/PREFIX, az://CONTAINER/PREFIX. Credentials come from the environment.
-    #[arg(long, value_name = "URL")]
+    /// The archive: a directory, made if need be, or a bucket and a prefix in it.
+    #[arg(long, value_name = "URL", long_help = ARCHIVE_HELP)]
     pub archive: String,
     /// Directory of trusted public keys: <client-uuid>.pem for each client, and `revoked`.
     #[arg(long, value_name = "DIR")]

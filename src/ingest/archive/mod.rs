@@ -192,13 +192,9 @@ impl Archive {
 
     /// Sees to the object that tells the format. Making it where it is shows whether the store keeps to conditions.
     fn mark(&self) -> Result<(), ArchiveError> {
-        let text = format!("{{\"format\":\"{FORMAT}\"}}\n");
-        let made = self.runtime.block_on(self.make(MARK, text.clone().into_bytes()));
-        let made = made.and_then(|made| match made {
-            true => self.runtime.block_on(self.make(MARK, text.clone().into_bytes())),
-            false => Ok(false),
-        });
-        match made {
+        let text = format!("{{\"format\":\"{FORMAT}\"}}\n").into_bytes();
+        let make = async || Ok(self.make(MARK, text.clone()).await? && self.make(MARK, text.clone()).await?);
+        match self.runtime.block_on(make()) {
             Ok(true) => return Err(ArchiveError::Unconditional),
             Err(error) if failure::is_unconditional(&error) => return Err(ArchiveError::Unconditional),
             Err(error) => return Err(self.failed(MARK)(error)),
