@@ -23,3 +23,4 @@ pub mod record;
 pub mod reporter;
 pub mod setting;
 pub mod store;
+pub mod text;

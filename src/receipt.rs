@@ -1,35 +1,32 @@
 //! Receipts: the backend's signed answer, made by ingest and believed by a store only if it trusts the signer.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Seek, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::bundle::container::{self, Shape};
-use crate::bundle::limits::within;
-use crate::bundle::manifest::{Seconds, parse_signed, uuid, uuid_v7};
+use crate::bundle::limits::Limit;
+use crate::bundle::manifest::Seconds;
+use crate::bundle::members::{self, Value, required};
 use crate::bundle::{Limits, VerifyError, pack, verify};
 use crate::digest::Sha256Digest;
 use crate::keys::{KeyId, PublicKey, SigningKey};
-use crate::record::canonical::{self, CanonicalError, Form, MAX_INTEGER};
+use crate::record::canonical::{self, CanonicalError, Form};
 use crate::store::{Acknowledgement, LockedStore, Settled, StoreError};
 
 /// The format that this program writes and reads.
 pub const FORMAT: &str = "kubermatic-telemetry-receipt/1";
 
 /// `receipt.json`; `docs/bundle-format.md` says what each member means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the members are documented by the format")]
 pub struct Receipt {
     pub format: String,
-    #[serde(deserialize_with = "uuid_v7")]
     pub receipt: Uuid,
-    #[serde(deserialize_with = "uuid")]
     pub client: Uuid,
-    #[serde(deserialize_with = "uuid")]
     pub store: Uuid,
-    #[serde(deserialize_with = "uuid_v7")]
     pub bundle: Uuid,
     pub manifest_sha256: Sha256Digest,
     pub sequence: u64,
@@ -42,22 +39,21 @@ pub struct Receipt {
 }
 
 /// What became of a record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     /// Its id.
-    #[serde(deserialize_with = "uuid_v7")]
     pub id: Uuid,
     /// Its digest.
     pub sha256: Sha256Digest,
     /// Whether ingest has it.
     pub status: RecordStatus,
     /// Why it was rejected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 /// What ingest did with a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RecordStatus {
     /// Taken.
@@ -66,6 +62,24 @@ pub enum RecordStatus {
     Duplicate,
     /// Not taken.
     Rejected,
+}
+
+impl RecordStatus {
+    const ALL: [Self; 3] = [Self::Accepted, Self::Duplicate, Self::Rejected];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
 }
 
 impl Outcome {
@@ -77,7 +91,7 @@ impl Outcome {
 }
 
 /// What ingest saw of a store's sequence numbers: evidence, never a gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Chain {
     /// The bundle follows the one before it.
@@ -89,6 +103,12 @@ pub enum Chain {
 }
 
 impl Chain {
+    const ALL: [Self; 3] = [Self::Ok, Self::Gap, Self::Fork];
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|chain| chain.as_str() == name)
+    }
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -148,6 +168,14 @@ pub struct Imported {
 }
 
 impl Receipt {
+    /// The name that it is saved under. The digest keeps apart what two stores with one name sent under one number.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let digest = self.manifest_sha256.to_string();
+        let digest = digest.get(..12).unwrap_or(&digest);
+        format!("{}-{}-{}-{digest}.receipt.tar", self.client, self.store, self.sequence)
+    }
+
     /// Signs the receipt and writes its container.
     ///
     /// # Errors
@@ -159,20 +187,98 @@ impl Receipt {
         pack::write_receipt(out, &document, &signature, self.received.unix())
     }
 
-    fn check(&self, limits: &Limits) -> Result<(), VerifyError> {
-        within("the number of records", self.records.len() as u64, limits.records as u64)?;
-        let reasons = self.records.iter().filter_map(|record| record.reason.as_ref());
-        for reason in reasons {
-            within("the length of a reason in bytes", reason.len() as u64, limits.text_bytes as u64)?;
-        }
-        if [self.sequence, self.highest_sequence].iter().any(|number| !(1..=MAX_INTEGER).contains(number)) {
-            return Err(VerifyError::Invalid("sequence numbers must be from 1 to 2^53-1".into()));
-        }
-        if self.public_key.id() != self.key {
-            return Err(VerifyError::KeyId);
+    /// Reads and checks a receipt's document.
+    ///
+    /// # Errors
+    /// What is not a sound receipt of this format within the limits.
+    pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<Self, VerifyError> {
+        let receipt = Parts::default().read(bytes, limits)?;
+        if receipt.public_key.id() == receipt.key { Ok(receipt) } else { Err(VerifyError::KeyId) }
+    }
+}
+
+/// The members of a receipt as they are met.
+#[derive(Default)]
+struct Parts {
+    receipt: Option<Uuid>,
+    client: Option<Uuid>,
+    store: Option<Uuid>,
+    bundle: Option<Uuid>,
+    manifest_sha256: Option<Sha256Digest>,
+    sequence: Option<u64>,
+    received: Option<Seconds>,
+    key: Option<KeyId>,
+    public_key: Option<PublicKey>,
+    chain: Option<Chain>,
+    highest_sequence: Option<u64>,
+    records: Option<Vec<Outcome>>,
+}
+
+impl Parts {
+    fn read(mut self, bytes: &[u8], limits: &Limits) -> Result<Receipt, VerifyError> {
+        members::document(bytes, FORMAT, limits, |name, value| self.member(name, value, limits))?;
+        Ok(Receipt {
+            format: FORMAT.to_owned(),
+            bundle: required("bundle", self.bundle)?,
+            chain: required("chain", self.chain)?,
+            client: required("client", self.client)?,
+            highest_sequence: required("highestSequence", self.highest_sequence)?,
+            key: required("key", self.key)?,
+            manifest_sha256: required("manifestSha256", self.manifest_sha256)?,
+            public_key: required("publicKey", self.public_key)?,
+            receipt: required("receipt", self.receipt)?,
+            received: required("received", self.received)?,
+            records: required("records", self.records)?,
+            sequence: required("sequence", self.sequence)?,
+            store: required("store", self.store)?,
+        })
+    }
+
+    fn member(&mut self, name: &str, value: Value<'_, '_>, limits: &Limits) -> Result<(), VerifyError> {
+        match name {
+            "bundle" => self.bundle = Some(value.uuid_v7()?),
+            "chain" => self.chain = Some(value.parse("`ok`, `gap` or `fork`", Chain::named)?),
+            "client" => self.client = Some(value.uuid()?),
+            "highestSequence" => self.highest_sequence = Some(value.sequence()?),
+            "key" => self.key = Some(value.key_id()?),
+            "manifestSha256" => self.manifest_sha256 = Some(value.sha256()?),
+            "publicKey" => self.public_key = Some(value.public_key()?),
+            "receipt" => self.receipt = Some(value.uuid_v7()?),
+            "received" => self.received = Some(value.seconds()?),
+            "records" => self.records = Some(read_outcomes(value, limits)?),
+            "sequence" => self.sequence = Some(value.sequence()?),
+            "store" => self.store = Some(value.uuid()?),
+            _ => {}
         }
         Ok(())
     }
+}
+
+fn read_outcomes(value: Value<'_, '_>, limits: &Limits) -> Result<Vec<Outcome>, VerifyError> {
+    let mut outcomes = Vec::new();
+    value.limited_array(Limit::Records, limits, |outcome| {
+        let (mut id, mut sha256, mut status, mut reason) = (None, None, None, None);
+        outcome.object(|member, value| {
+            match member {
+                "id" => id = Some(value.uuid_v7()?),
+                "sha256" => sha256 = Some(value.sha256()?),
+                "status" => {
+                    status = Some(value.parse("`accepted`, `duplicate` or `rejected`", RecordStatus::named)?);
+                }
+                "reason" => reason = Some(value.limited_text(limits)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        outcomes.push(Outcome {
+            id: outcome.required("id", id)?,
+            sha256: outcome.required("sha256", sha256)?,
+            status: outcome.required("status", status)?,
+            reason,
+        });
+        Ok(())
+    })?;
+    Ok(outcomes)
 }
 
 /// Opens a receipt: container, document, signature; tells whether the signer is among the trusted keys.
@@ -180,9 +286,16 @@ impl Receipt {
 /// # Errors
 /// A receipt that is damaged.
 pub fn open(bytes: &[u8], trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
-    let contents = container::read(&mut Cursor::new(bytes), Shape::Receipt, limits)?;
-    let receipt: Receipt = parse_signed(&contents.document, FORMAT, limits)?;
-    receipt.check(limits)?;
+    open_file(&mut Cursor::new(bytes), trusted, limits)
+}
+
+/// As [`open`], of a file of which no more is read into memory than the signed document.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_file<R: Read + Seek>(file: &mut R, trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
+    let contents = container::read(file, Shape::Receipt, limits)?;
+    let receipt = Receipt::from_bytes(&contents.document, limits)?;
     verify::check_signature(&receipt.public_key, &contents.document, &contents.signature)?;
     let trusted = trusted.contains(&receipt.public_key);
     Ok(Opened { receipt, document: contents.document, trusted })
@@ -193,7 +306,20 @@ pub fn open(bytes: &[u8], trusted: &[PublicKey], limits: &Limits) -> Result<Open
 /// # Errors
 /// A receipt that is not to be believed.
 pub fn check(bytes: &[u8], client: Uuid, trusted: &[PublicKey], limits: &Limits) -> Result<Receipt, ReceiptError> {
-    let Opened { receipt, trusted, .. } = open(bytes, trusted, limits)?;
+    check_file(&mut Cursor::new(bytes), client, trusted, limits)
+}
+
+/// As [`check`], of a file of which no more is read into memory than the signed document.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_file<R: Read + Seek>(
+    file: &mut R,
+    client: Uuid,
+    trusted: &[PublicKey],
+    limits: &Limits,
+) -> Result<Receipt, ReceiptError> {
+    let Opened { receipt, trusted, .. } = open_file(file, trusted, limits)?;
     if !trusted {
         return Err(ReceiptError::UnknownSigner { key: receipt.key });
     }

@@ -5,14 +5,16 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::error::VerifyError;
-use super::limits::{Limits, within};
+use super::error::{EntryKind, VerifyError};
+use super::limits::{Limit, Limits};
 use super::manifest::PAYLOAD_NAME;
+use super::recognise::recognise;
+use crate::text::shortened_bytes;
 
 /// Tar's unit.
 pub(super) const BLOCK: usize = 512;
 /// `manifest.json.sig`: 88 characters of base64 and a line feed.
-const SIGNATURE_BYTES: u64 = 89;
+pub(super) const SIGNATURE_BYTES: u64 = 89;
 
 /// The names that a container has, in order: the signed document, its signature, the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +26,30 @@ pub enum Shape {
 }
 
 impl Shape {
-    fn names(self) -> &'static [&'static str] {
+    /// The names of its entries, in order.
+    #[must_use]
+    pub fn names(self) -> &'static [&'static str] {
         match self {
             Self::Bundle => &["manifest.json", "manifest.json.sig", PAYLOAD_NAME],
             Self::Receipt => &["receipt.json", "receipt.json.sig"],
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bundle => "bundle",
+            Self::Receipt => "receipt",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Bundle => Self::Receipt,
+            Self::Receipt => Self::Bundle,
         }
     }
 }
@@ -69,8 +91,12 @@ fn header_with_devices(name: &str, size: u64, mtime: u64) -> io::Result<[u8; BLO
 
 /// Writes the checksum as six octal digits, NUL, space; the crate writes seven digits.
 fn seal(block: &mut [u8; BLOCK]) {
-    let text = format!("{:06o}\0 ", checksum(block));
+    let text = spelled_checksum(block);
     block[148..156].copy_from_slice(text.as_bytes());
+}
+
+fn spelled_checksum(block: &[u8; BLOCK]) -> String {
+    format!("{:06o}\0 ", checksum(block))
 }
 
 fn checksum(block: &[u8; BLOCK]) -> u32 {
@@ -86,9 +112,20 @@ pub(super) fn padding(size: u64) -> usize {
 
 /// Writes one file of a tar.
 pub(super) fn write_file(out: &mut impl Write, name: &str, bytes: &[u8], mtime: u64) -> io::Result<()> {
-    out.write_all(&header(name, bytes.len() as u64, mtime)?)?;
-    out.write_all(bytes)?;
-    out.write_all(&[0; BLOCK][..padding(bytes.len() as u64)])
+    write_with(out, name, bytes.len() as u64, mtime, |out| out.write_all(bytes))
+}
+
+/// Writes one file of a tar whose contents `write` writes: exactly `size` bytes.
+pub(super) fn write_with<W: Write>(
+    out: &mut W,
+    name: &str,
+    size: u64,
+    mtime: u64,
+    write: impl FnOnce(&mut W) -> io::Result<()>,
+) -> io::Result<()> {
+    out.write_all(&header(name, size, mtime)?)?;
+    write(out)?;
+    out.write_all(&[0; BLOCK][..padding(size)])
 }
 
 /// Writes the two zero blocks that end a tar.
@@ -135,11 +172,19 @@ fn write_head(out: &mut impl Write, shape: Shape, document: &[u8], signature: &[
 /// Reads a container's shape: step 1 of verifying. The payload is passed over.
 ///
 /// # Errors
-/// Anything but the entries of `shape` in their order.
+/// Anything but the entries of `shape` in their order; of what it is instead, the most useful word.
 pub fn read<R: Read + Seek>(reader: &mut R, shape: Shape, limits: &Limits) -> Result<Contents, VerifyError> {
+    match read_strictly(reader, shape, limits) {
+        Err(error @ (VerifyError::Io(_) | VerifyError::Limit(_) | VerifyError::Changed)) => Err(error),
+        Err(error) => Err(recognise(reader, shape, error).map_err(VerifyError::Io)?),
+        contents => contents,
+    }
+}
+
+fn read_strictly<R: Read + Seek>(reader: &mut R, shape: Shape, limits: &Limits) -> Result<Contents, VerifyError> {
     let length = reader.seek(SeekFrom::End(0)).map_err(VerifyError::Io)?;
     reader.rewind().map_err(VerifyError::Io)?;
-    within("the size of the file in bytes", length, limits.bundle_bytes)?;
+    limits.within(Limit::BundleBytes, length)?;
     let mut walk = Outer { reader, length, position: 0 };
     let mut contents = Contents { document: Vec::new(), signature: Vec::new(), payload: (0, 0) };
     let names = shape.names();
@@ -151,18 +196,18 @@ pub fn read<R: Read + Seek>(reader: &mut R, shape: Shape, limits: &Limits) -> Re
             }
             continue;
         }
-        match names.iter().position(|name| *name == entry.name) {
+        let place = names.iter().position(|name| *name == entry.name);
+        match place {
             Some(at) if at == next => {}
             Some(at) if at < next => return Err(VerifyError::DuplicateEntry(entry.name)),
-            Some(_) => return Err(VerifyError::Repacked("its entries are in another order")),
-            None => return Err(VerifyError::UnexpectedEntry(entry.name)),
+            _ => return Err(misplaced(entry.name.as_bytes(), names.get(next).unwrap_or(&"the end"))),
         }
         match next {
             0 => {
-                within("the size of the signed document in bytes", entry.size, limits.manifest_bytes)?;
+                limits.within(Limit::ManifestBytes, entry.size)?;
                 contents.document = walk.file(&entry)?;
             }
-            1 if entry.size != SIGNATURE_BYTES => return Err(VerifyError::Base64),
+            1 if entry.size != SIGNATURE_BYTES => return Err(VerifyError::SignatureEncoding("it has another size")),
             1 => contents.signature = walk.file(&entry)?,
             _ => contents.payload = (walk.skip(&entry)?, entry.size),
         }
@@ -172,6 +217,16 @@ pub fn read<R: Read + Seek>(reader: &mut R, shape: Shape, limits: &Limits) -> Re
         return Err(VerifyError::MissingEntry((*missing).to_owned()));
     }
     Ok(contents)
+}
+
+/// An entry of another name than `expected`.
+fn misplaced(name: &[u8], expected: &str) -> VerifyError {
+    let found = shortened_bytes(name, 100);
+    if name.starts_with(b"/") || name.split(|byte| *byte == b'/').any(|part| part == b"..") {
+        VerifyError::EntryPath(found)
+    } else {
+        VerifyError::UnexpectedEntry { expected: expected.to_owned(), found }
+    }
 }
 
 /// A header of the outer tar, as far as it counts.
@@ -191,43 +246,35 @@ struct Outer<'r, R> {
 impl<R: Read + Seek> Outer<'_, R> {
     /// Reads the next header, or the end with everything behind it.
     fn entry(&mut self, names: &[&str], next: usize) -> Result<Option<OuterEntry>, VerifyError> {
-        let place = || names.get(next).map_or_else(|| "its end".to_owned(), |name| (*name).to_owned());
-        if self.position == 0 && self.length < BLOCK as u64 {
-            let mut start = Vec::new();
-            self.reader.read_to_end(&mut start).map_err(VerifyError::Io)?;
-            return Err(foreign(&start));
-        }
-        let block = self.block()?.ok_or_else(|| VerifyError::Truncated(place()))?;
+        let place = names.get(next).copied().unwrap_or("its end marker");
+        let block = self.block(place)?;
         if block == [0; BLOCK] {
             return self.end().map(|()| None);
         }
-        if block[148..156] != *format!("{:06o}\0 ", checksum(&block)).as_bytes() {
-            return Err(match self.position {
-                512 => foreign(&block),
-                _ => VerifyError::Header { entry: place(), what: "its checksum does not match" },
-            });
+        if block[148..156] != *spelled_checksum(&block).as_bytes() {
+            let what = if has_checksum(&block) { "its checksum is spelled otherwise" } else { CHECKSUM };
+            return Err(VerifyError::Header { entry: place.to_owned(), what });
         }
-        parse_outer(&block, &place()).map(Some)
+        parse_outer(&block, place).map(Some)
     }
 
-    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, VerifyError> {
-        if self.position + BLOCK as u64 > self.length {
-            return Ok(None);
-        }
+    fn block(&mut self, place: &str) -> Result<[u8; BLOCK], VerifyError> {
+        self.available(BLOCK as u64, place)?;
         let mut block = [0; BLOCK];
-        self.reader.read_exact(&mut block).map_err(VerifyError::Io)?;
+        self.reader.read_exact(&mut block).map_err(changed)?;
         self.position += BLOCK as u64;
-        Ok(Some(block))
+        Ok(block)
     }
 
-    fn available(&self, entry: &OuterEntry) -> Result<(), VerifyError> {
-        let end = self.position + entry.size + padding(entry.size) as u64;
-        if end > self.length { Err(VerifyError::Truncated(entry.name.clone())) } else { Ok(()) }
+    fn available(&self, size: u64, place: &str) -> Result<(), VerifyError> {
+        let missing = size.saturating_sub(self.length - self.position);
+        if missing > 0 { Err(VerifyError::Truncated { place: place.to_owned(), missing }) } else { Ok(()) }
     }
 
     fn file(&mut self, entry: &OuterEntry) -> Result<Vec<u8>, VerifyError> {
-        self.available(entry)?;
-        let mut bytes = Vec::new();
+        self.available(entry.size.saturating_add(padding(entry.size) as u64), &entry.name)?;
+        // So much is there, and the limits allow it; growing would take up to twice as much.
+        let mut bytes = Vec::with_capacity(usize::try_from(entry.size).unwrap_or_default());
         self.reader.take(entry.size).read_to_end(&mut bytes).map_err(VerifyError::Io)?;
         if bytes.len() as u64 != entry.size {
             return Err(VerifyError::Changed);
@@ -239,7 +286,7 @@ impl<R: Read + Seek> Outer<'_, R> {
 
     /// Passes over a file and returns where it begins.
     fn skip(&mut self, entry: &OuterEntry) -> Result<u64, VerifyError> {
-        self.available(entry)?;
+        self.available(entry.size.saturating_add(padding(entry.size) as u64), &entry.name)?;
         let start = self.position;
         self.position += entry.size;
         self.reader.seek(SeekFrom::Start(self.position)).map_err(VerifyError::Io)?;
@@ -250,62 +297,72 @@ impl<R: Read + Seek> Outer<'_, R> {
     fn pad(&mut self, entry: &OuterEntry) -> Result<(), VerifyError> {
         let mut rest = [0; BLOCK];
         let rest = &mut rest[..padding(entry.size)];
-        self.reader.read_exact(rest).map_err(VerifyError::Io)?;
+        self.reader.read_exact(rest).map_err(changed)?;
         self.position += rest.len() as u64;
-        if rest.iter().any(|byte| *byte != 0) {
-            return Err(VerifyError::Header { entry: entry.name.clone(), what: "its padding is not zero" });
-        }
-        Ok(())
+        if rest.iter().any(|byte| *byte != 0) { Err(VerifyError::Padding(entry.name.clone())) } else { Ok(()) }
     }
 
     /// After the first zero block: another one, and nothing but zero blocks.
     fn end(&mut self) -> Result<(), VerifyError> {
-        let second = self.block()?.ok_or_else(|| VerifyError::Truncated("its end marker".into()))?;
-        let mut block = second;
-        loop {
+        let mut block = self.block("its end marker")?;
+        let whole = Some(self.position);
+        let trailing = || VerifyError::TrailingBytes { place: "the file", whole };
+        if block != [0; BLOCK] {
+            // One zero block is no end, so that nothing can be cut off to repair it.
+            return Err(VerifyError::TrailingBytes { place: "the file", whole: None });
+        }
+        while self.position < self.length {
+            block = self.block("its end marker").map_err(|_| trailing())?;
             if block != [0; BLOCK] {
-                return Err(VerifyError::TrailingBytes);
-            }
-            match self.block()? {
-                Some(next) => block = next,
-                None if self.position == self.length => return Ok(()),
-                None => return Err(VerifyError::TrailingBytes),
+                return Err(trailing());
             }
         }
+        Ok(())
     }
 }
+
+/// A file that is shorter than it was.
+fn changed(error: io::Error) -> VerifyError {
+    if error.kind() == io::ErrorKind::UnexpectedEof { VerifyError::Changed } else { VerifyError::Io(error) }
+}
+
+const CHECKSUM: &str = "its checksum does not match";
 
 /// Reads what counts of a header of the outer tar: owner, mode and time do not.
 fn parse_outer(block: &[u8; BLOCK], place: &str) -> Result<OuterEntry, VerifyError> {
     let wrong = |entry: &str, what| Err(VerifyError::Header { entry: entry.to_owned(), what });
-    let name = text(&block[..100]).map(|name| name.strip_prefix("./").unwrap_or(name).escape_debug().to_string());
-    let Some(name) = name else { return wrong(place, "its name is not text") };
-    match block[156] {
-        b'0' | b'5' => {}
-        b'x' | b'g' | b'L' | b'K' => return Err(VerifyError::Repacked("it has tar extension headers")),
-        other => return Err(VerifyError::EntryType { entry: name, what: type_name(other) }),
+    let Some(name) = text(&block[..100]) else { return wrong(place, NAME) };
+    let name = name.strip_prefix("./").unwrap_or(name).to_owned();
+    let shown = shortened_bytes(name.as_bytes(), 100);
+    if !matches!(block[156], b'0' | b'5') {
+        return Err(VerifyError::EntryType { entry: shown, kind: EntryKind::of(block[156]) });
     }
     // POSIX ustar, or what GNU tar writes unless told otherwise.
     if block[257..265] != *b"ustar\x0000" && block[257..265] != *b"ustar  \0" {
-        return wrong(&name, "it is not ustar");
+        return wrong(&shown, "it is not ustar");
     }
     if block[157..257].iter().chain(&block[345..]).any(|byte| *byte != 0) {
-        return wrong(&name, "it has a link target or a long name");
+        return wrong(&shown, "it has a link target or a long name");
     }
-    let Some(size) = octal(&block[124..136]) else { return wrong(&name, "its size is not an octal number") };
+    let Some(size) = octal(&block[124..136]) else { return wrong(&shown, SIZE) };
     let directory = block[156] == b'5';
     if directory && (!name.is_empty() && name != "." || size != 0) {
-        return Err(VerifyError::EntryType { entry: name, what: type_name(b'5') });
+        return Err(VerifyError::EntryType { entry: shown, kind: EntryKind::Directory });
     }
     Ok(OuterEntry { name, size, directory })
 }
 
+const NAME: &str = "its name is not text, or something stands behind it";
+const SIZE: &str = "its size is not an octal number";
+
+/// A field of text: up to the first NUL, behind which there is nothing else.
 fn text(field: &[u8]) -> Option<&str> {
     let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
     let rest_is_zero = field[end..].iter().all(|byte| *byte == 0);
     std::str::from_utf8(&field[..end]).ok().filter(|_| rest_is_zero)
 }
 
+/// A field of octal digits: up to the first NUL or space, behind which there is nothing else.
 fn octal(field: &[u8]) -> Option<u64> {
     let digits = field.iter().position(|byte| matches!(byte, 0 | b' ')).unwrap_or(field.len());
     let rest_is_blank = field[digits..].iter().all(|byte| matches!(byte, 0 | b' '));
@@ -313,39 +370,17 @@ fn octal(field: &[u8]) -> Option<u64> {
     u64::from_str_radix(digits, 8).ok().filter(|_| !digits.starts_with('+'))
 }
 
-fn type_name(flag: u8) -> &'static str {
-    match flag {
-        b'1' => "a hard link",
-        b'2' => "a symbolic link",
-        b'3' | b'4' => "a device",
-        b'5' => "a directory",
-        b'6' => "a FIFO",
-        b'S' => "a sparse file",
-        b'x' | b'g' => "a pax extension header",
-        b'L' | b'K' => "a GNU extension header",
-        _ => "of an unknown type",
-    }
+/// Whether a block is a tar header by its checksum, however that is spelled.
+pub(super) fn has_checksum(block: &[u8; BLOCK]) -> bool {
+    let field = block[148..156].trim_ascii_start();
+    *block != [0; BLOCK] && octal(field) == Some(checksum(block).into())
 }
 
-/// Tells what a file is that does not begin like a container.
-fn foreign(start: &[u8]) -> VerifyError {
-    const WRAPPERS: &[(&[u8], &str)] = &[
-        (b"\x1f\x8b", "a gzip file"),
-        (b"\xfd7zXZ", "an xz file"),
-        (b"\x28\xb5\x2f\xfd", "a zstd file"),
-        (b"BZh", "a bzip2 file"),
-        (b"PK\x03\x04", "a zip file"),
-        // The base64 of `manifest` and of `receipt.`.
-        (b"bWFuaWZlc3", "base64 text"),
-        (b"cmVjZWlwdC", "base64 text"),
-    ];
-    if let Some((_, what)) = WRAPPERS.iter().find(|(magic, _)| start.starts_with(magic)) {
-        return VerifyError::Wrapped(what);
-    }
-    if start.is_empty() {
-        return VerifyError::NotABundle("it is empty");
-    }
-    VerifyError::NotABundle("it does not begin with a tar header")
+/// The path and the size of a header, as a lenient reader takes them.
+pub(super) fn lenient(block: &[u8; BLOCK]) -> Option<(String, u64)> {
+    let (name, size) = (text(&block[..100])?, octal(block[124..136].trim_ascii_start())?);
+    let prefix = if block[257..263] == *b"ustar\0" { text(&block[345..500])? } else { "" };
+    Some((if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }, size))
 }
 
 /// Checks a header of the inner tar, which must be the one that this program writes.
@@ -356,22 +391,21 @@ pub(super) fn check_inner(
     is_listed: impl Fn(&str) -> bool,
 ) -> Result<u64, VerifyError> {
     let wrong = |what| VerifyError::Header { entry: expected.to_owned(), what };
-    if block[148..156] != *format!("{:06o}\0 ", checksum(block)).as_bytes() {
-        return Err(wrong("its checksum does not match"));
+    if block[148..156] != *spelled_checksum(block).as_bytes() {
+        return Err(wrong(CHECKSUM));
     }
     if block[156] != b'0' {
-        return Err(VerifyError::EntryType { entry: expected.to_owned(), what: type_name(block[156]) });
+        return Err(VerifyError::EntryType { entry: expected.to_owned(), kind: EntryKind::of(block[156]) });
     }
-    let name = text(&block[..100]).ok_or_else(|| wrong("its name is not text"))?;
+    let name = text(&block[..100]).ok_or_else(|| wrong(NAME))?;
     if name != expected {
-        let found = name.escape_debug().to_string();
         return Err(if is_listed(name) {
-            VerifyError::RecordOrder { expected: expected.to_owned(), found }
+            VerifyError::RecordOrder { expected: expected.to_owned(), found: name.to_owned() }
         } else {
-            VerifyError::UnexpectedEntry(found)
+            misplaced(name.as_bytes(), expected)
         });
     }
-    let size = octal(&block[124..136]).ok_or_else(|| wrong("its size is not an octal number"))?;
+    let size = octal(&block[124..136]).ok_or_else(|| wrong(SIZE))?;
     // The published test vectors have zero for the time where the format asks for that of the manifest.
     let spellings =
         [mtime, 0].into_iter().flat_map(|time| [header(name, size, time), header_with_devices(name, size, time)]);

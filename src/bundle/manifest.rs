@@ -1,52 +1,50 @@
 //! `manifest.json`: the signed description of a bundle.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::error::VerifyError;
-use super::limits::{Limits, within};
+use super::limits::{Limit, Limits};
+use super::lists::{Counts, Withheld};
+use super::members::{self, Value, required};
 use crate::digest::{PrefixedDigest, Sha256Digest};
 use crate::keys::rotation::Link;
 use crate::keys::{KeyId, PublicKey};
-use crate::record::canonical::{self, CanonicalError, Form, MAX_INTEGER};
-use crate::record::envelope::{Kind, Order, RecordTime, Version, is_rfc3339};
+use crate::record::canonical::{self, CanonicalError, Form};
+use crate::record::envelope::{KIND_RULE, Kind, Order, RecordTime, TIME_RULE, VERSION_RULE, Version, is_rfc3339};
 
 /// The format that this program writes and reads.
 pub const FORMAT: &str = "kubermatic-telemetry-bundle/1";
 /// The payload's name.
 pub const PAYLOAD_NAME: &str = "records.tar.gz";
 
+/// The highest time that a tar header has room for: eleven octal digits, which end in the year 2242.
+const LAST_MTIME: u64 = 0o777_7777_7777;
+
 /// `manifest.json`; `docs/bundle-format.md` says what each member means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the members are documented by the format")]
 pub struct Manifest {
     pub format: String,
-    #[serde(deserialize_with = "uuid_v7")]
     pub bundle: Uuid,
-    #[serde(deserialize_with = "uuid")]
     pub client: Uuid,
-    #[serde(deserialize_with = "uuid")]
     pub store: Uuid,
     pub key: KeyId,
     pub public_key: PublicKey,
     pub sequence: u64,
-    #[serde(deserialize_with = "required")]
     pub previous: Option<PrefixedDigest>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "links")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rotation: Vec<Link>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_uuid")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Uuid>,
     pub created: Seconds,
     pub producer: String,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    pub withheld: Vec<String>,
+    pub withheld: Withheld,
     pub dropped: u64,
     pub discarded: u64,
     pub payload: Payload,
@@ -54,7 +52,7 @@ pub struct Manifest {
 }
 
 /// The payload as the manifest describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Payload {
     /// [`PAYLOAD_NAME`].
     pub name: String,
@@ -65,10 +63,9 @@ pub struct Payload {
 }
 
 /// A record as the manifest lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecordEntry {
     /// Given when the record was stored.
-    #[serde(deserialize_with = "uuid_v7")]
     pub id: Uuid,
     /// The record's kind.
     pub kind: Kind,
@@ -96,7 +93,7 @@ impl RecordEntry {
 }
 
 /// How a record lies in the payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Encoding {
     /// As its canonical bytes.
@@ -105,16 +102,27 @@ pub enum Encoding {
     Delta,
 }
 
+impl Encoding {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "full" => Some(Self::Full),
+            "delta" => Some(Self::Delta),
+            _ => None,
+        }
+    }
+}
+
 /// An RFC 3339 time in UTC with whole seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Seconds(String);
 
 impl Seconds {
-    /// Seconds since 1970, as tar headers have them; times before count as zero.
+    /// Seconds since 1970, as tar headers have them: from zero to the last that they have room for.
     #[must_use]
     pub fn unix(&self) -> u64 {
-        self.0.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_second()).ok()).unwrap_or_default()
+        let time = self.0.parse::<jiff::Timestamp>().ok();
+        time.and_then(|time| u64::try_from(time.as_second()).ok()).unwrap_or_default().min(LAST_MTIME)
     }
 
     /// The text.
@@ -142,83 +150,6 @@ impl From<Seconds> for String {
     }
 }
 
-/// Rows per top-level array. Kept as text, since a hostile manifest may name a million of them.
-#[derive(Clone)]
-pub struct Counts(Box<RawValue>);
-
-impl Counts {
-    /// Makes them from names and numbers.
-    ///
-    /// # Errors
-    /// None that can be met.
-    pub fn new(counts: &[(String, u64)]) -> Result<Self, serde_json::Error> {
-        let object: serde_json::Map<_, _> =
-            counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
-        serde_json::value::to_raw_value(&object).map(Self)
-    }
-
-    /// Names and numbers, in the manifest's order, at most `most` of them.
-    #[must_use]
-    pub fn list(&self, most: usize) -> Vec<(String, u64)> {
-        let mut visitor = CountsVisitor { list: Vec::new(), most };
-        let mut deserializer = serde_json::Deserializer::from_str(self.0.get());
-        // Checked when it was read.
-        let _ = deserializer.deserialize_map(&mut visitor);
-        visitor.list
-    }
-}
-
-impl PartialEq for Counts {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
-    }
-}
-
-impl Eq for Counts {}
-
-impl fmt::Debug for Counts {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.get())
-    }
-}
-
-impl Serialize for Counts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Counts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let mut visitor = CountsVisitor { list: Vec::new(), most: 0 };
-        serde_json::Deserializer::from_str(raw.get()).deserialize_map(&mut visitor).map_err(de::Error::custom)?;
-        Ok(Self(raw))
-    }
-}
-
-struct CountsVisitor {
-    list: Vec<(String, u64)>,
-    most: usize,
-}
-
-impl<'de> Visitor<'de> for &mut CountsVisitor {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object of counts")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some((name, count)) = members.next_entry::<std::borrow::Cow<'_, str>, u64>()? {
-            if self.list.len() < self.most {
-                self.list.push((name.into_owned(), count));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Manifest {
     /// The canonical bytes, which are what is signed.
     ///
@@ -233,7 +164,7 @@ impl Manifest {
     /// # Errors
     /// What is not a sound manifest of this format within the limits.
     pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<Self, VerifyError> {
-        let manifest: Self = parse_signed(bytes, FORMAT, limits)?;
+        let manifest = Parts::default().read(bytes, limits)?;
         manifest.check(limits)?;
         if manifest.public_key.id() != manifest.key {
             return Err(VerifyError::KeyId);
@@ -241,96 +172,212 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The rules that hold for a manifest beyond the types of its members; packing checks them too.
-    pub(super) fn check(&self, limits: &Limits) -> Result<(), VerifyError> {
-        within("the number of records", self.records.len() as u64, limits.records as u64)?;
-        within("the length of the rotation chain", self.rotation.len() as u64, limits.rotation as u64)?;
-        within("the length of `producer` in bytes", self.producer.len() as u64, limits.text_bytes as u64)?;
-        let note = self.note.as_ref().map_or(0, String::len);
-        within("the length of `note` in bytes", note as u64, limits.text_bytes as u64)?;
-        let total = self.records.iter().try_fold(0_u64, |total, record| total.checked_add(record.size));
-        within("the size of all records in bytes", total.unwrap_or(u64::MAX), limits.total_bytes)?;
+    /// The rules that hold beyond the values of single members.
+    fn check(&self, limits: &Limits) -> Result<(), VerifyError> {
+        let sizes = || self.records.iter().map(|record| record.size);
+        limits.within(Limit::RecordBytes, sizes().max().unwrap_or_default())?;
+        limits.within(Limit::TotalBytes, sizes().fold(0, u64::saturating_add))?;
+        limits.within(Limit::DeltaChain, self.longest_chain())?;
+        let invalid = |index: usize, member: &str, expected| {
+            Err(VerifyError::InvalidMember { member: format!("records[{index}]{member}"), expected })
+        };
+        let unordered = self.records.windows(2).position(|pair| pair[0].order() >= pair[1].order());
+        if let Some(index) = unordered {
+            return invalid(index + 1, "", "behind the record before it, by kind, version, time and id");
+        }
+        let mut ids = BTreeSet::new();
+        let again = self.records.iter().position(|record| !ids.insert(record.id));
+        again.map_or(Ok(()), |index| invalid(index, ".id", "another id than those before it"))
+    }
+}
+
+impl Manifest {
+    /// The most deltas that follow a full record.
+    fn longest_chain(&self) -> u64 {
+        let (mut chain, mut longest) = (0, 0);
         for record in &self.records {
-            within("the size of a record in bytes", record.size, limits.record_bytes)?;
+            chain = if record.encoding == Encoding::Delta { chain + 1 } else { 0 };
+            longest = longest.max(chain);
         }
-        let invalid = |what: &str| Err(VerifyError::Invalid(what.to_owned()));
-        if !self.records.iter().map(|record| &record.id).chain([&self.bundle]).all(crate::clock::is_v7) {
-            return invalid("the ids of bundle and records must be UUIDs of version 7");
-        }
-        if !(1..=MAX_INTEGER).contains(&self.sequence) {
-            return invalid("`sequence` must be from 1 to 2^53-1");
-        }
-        if self.payload.name != PAYLOAD_NAME {
-            return invalid("`payload.name` must be records.tar.gz");
-        }
-        if !self.withheld.is_sorted_by(|left, right| left < right) {
-            return invalid("`withheld` must be sorted, each entry once");
-        }
-        if !self.records.is_sorted_by(|left, right| left.order() < right.order()) {
-            return invalid("`records` must be ordered by kind, version, time and id");
-        }
-        let ids: BTreeSet<_> = self.records.iter().map(|record| record.id).collect();
-        if ids.len() != self.records.len() {
-            return invalid("`records` must not name an id twice");
+        longest
+    }
+}
+
+/// The members of a manifest as they are met.
+#[derive(Default)]
+struct Parts {
+    bundle: Option<Uuid>,
+    client: Option<Uuid>,
+    store: Option<Uuid>,
+    key: Option<KeyId>,
+    public_key: Option<PublicKey>,
+    sequence: Option<u64>,
+    /// Whether the member is there, which may be null.
+    has_previous: bool,
+    previous: Option<PrefixedDigest>,
+    rotation: Vec<Link>,
+    replaces: Option<Uuid>,
+    created: Option<Seconds>,
+    producer: Option<String>,
+    note: Option<String>,
+    withheld: Option<Withheld>,
+    dropped: Option<u64>,
+    discarded: Option<u64>,
+    payload: Option<Payload>,
+    records: Option<Vec<RecordEntry>>,
+}
+
+impl Parts {
+    fn read(mut self, bytes: &[u8], limits: &Limits) -> Result<Manifest, VerifyError> {
+        members::document(bytes, FORMAT, limits, |name, value| self.member(name, value, limits))?;
+        Ok(Manifest {
+            format: FORMAT.to_owned(),
+            bundle: required("bundle", self.bundle)?,
+            client: required("client", self.client)?,
+            created: required("created", self.created)?,
+            discarded: required("discarded", self.discarded)?,
+            dropped: required("dropped", self.dropped)?,
+            key: required("key", self.key)?,
+            note: self.note,
+            payload: required("payload", self.payload)?,
+            previous: required("previous", self.has_previous.then_some(self.previous))?,
+            producer: required("producer", self.producer)?,
+            public_key: required("publicKey", self.public_key)?,
+            records: required("records", self.records)?,
+            replaces: self.replaces,
+            rotation: self.rotation,
+            sequence: required("sequence", self.sequence)?,
+            store: required("store", self.store)?,
+            withheld: required("withheld", self.withheld)?,
+        })
+    }
+
+    fn member(&mut self, name: &str, value: Value<'_, '_>, limits: &Limits) -> Result<(), VerifyError> {
+        match name {
+            "bundle" => self.bundle = Some(value.uuid_v7()?),
+            "client" => self.client = Some(value.uuid()?),
+            "created" => self.created = Some(value.seconds()?),
+            "discarded" => self.discarded = Some(value.count()?),
+            "dropped" => self.dropped = Some(value.count()?),
+            "key" => self.key = Some(value.key_id()?),
+            "note" => self.note = Some(value.limited_text(limits)?),
+            "payload" => self.payload = Some(read_payload(value)?),
+            "previous" => (self.has_previous, self.previous) = (true, read_previous(value)?),
+            "producer" => self.producer = Some(value.limited_text(limits)?),
+            "publicKey" => self.public_key = Some(value.public_key()?),
+            "records" => self.records = Some(read_records(value, limits)?),
+            "replaces" => self.replaces = Some(value.uuid()?),
+            "rotation" => self.rotation = read_rotation(value, limits)?,
+            "sequence" => self.sequence = Some(value.sequence()?),
+            "store" => self.store = Some(value.uuid()?),
+            "withheld" => self.withheld = Some(Withheld::read(value)?),
+            _ => {}
         }
         Ok(())
     }
 }
 
-/// Reads a signed document: canonical JSON of the given format. Unknown members are ignored.
-pub(crate) fn parse_signed<T: de::DeserializeOwned>(
-    bytes: &[u8],
-    format: &str,
-    limits: &Limits,
-) -> Result<T, VerifyError> {
-    #[derive(Deserialize)]
-    struct Head {
-        format: Option<String>,
+fn read_previous(value: Value<'_, '_>) -> Result<Option<PrefixedDigest>, VerifyError> {
+    if value.is_null() {
+        return Ok(None);
     }
-    canonical::check(bytes, Form::Plain, &limits.json).map_err(VerifyError::NotCanonical)?;
-    let invalid = |error: serde_json::Error| VerifyError::Invalid(error.to_string().escape_debug().to_string());
-    let head: Head = serde_json::from_slice(bytes).map_err(invalid)?;
-    match head.format {
-        Some(found) if found == format => {}
-        Some(found) => return Err(VerifyError::UnknownFormat(found.escape_debug().to_string())),
-        None => return Err(VerifyError::Invalid("missing field `format`".into())),
+    let expected = "`sha256:` and 64 hexadecimal digits in lower case, or null";
+    value.parse(expected, |text| PrefixedDigest::try_from(text.to_owned()).ok()).map(Some)
+}
+
+fn read_payload(value: Value<'_, '_>) -> Result<Payload, VerifyError> {
+    let (mut name, mut size, mut sha256) = (None, None, None);
+    value.object(|member, value| {
+        match member {
+            "name" => {
+                name = Some(value.parse("records.tar.gz", |text| (text == PAYLOAD_NAME).then(|| text.to_owned()))?);
+            }
+            "size" => size = Some(value.count()?),
+            "sha256" => sha256 = Some(value.sha256()?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Payload {
+        name: value.required("name", name)?,
+        sha256: value.required("sha256", sha256)?,
+        size: value.required("size", size)?,
+    })
+}
+
+fn read_rotation(value: Value<'_, '_>, limits: &Limits) -> Result<Vec<Link>, VerifyError> {
+    let mut links = Vec::new();
+    value.limited_array(Limit::Rotation, limits, |link| {
+        let (mut previous, mut public, mut signature) = (None, None, None);
+        link.object(|member, value| {
+            match member {
+                "previousKey" => previous = Some(value.public_key()?),
+                "publicKey" => public = Some(value.public_key()?),
+                "signature" => signature = Some(value.signature()?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        links.push(Link {
+            previous_key: link.required("previousKey", previous)?,
+            public_key: link.required("publicKey", public)?,
+            signature: link.required("signature", signature)?,
+        });
+        Ok(())
+    })?;
+    Ok(links)
+}
+
+fn read_records(value: Value<'_, '_>, limits: &Limits) -> Result<Vec<RecordEntry>, VerifyError> {
+    let mut records = Vec::new();
+    value.limited_array(Limit::Records, limits, |record| {
+        records.push(read_record(record)?);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+fn read_record(record: Value<'_, '_>) -> Result<RecordEntry, VerifyError> {
+    let (mut id, mut kind, mut version, mut time, mut complete) = (None, None, None, None, None);
+    let (mut encoding, mut size, mut sha256, mut counts) = (None, None, None, None);
+    record.object(|member, value| {
+        match member {
+            "id" => id = Some(value.uuid_v7()?),
+            "kind" => kind = Some(value.parse(KIND_RULE, |text| Kind::new(text).ok())?),
+            "version" => version = Some(value.parse(VERSION_RULE, |text| Version::new(text).ok())?),
+            "time" => time = Some(value.parse(TIME_RULE, |text| RecordTime::new(text).ok())?),
+            "complete" => complete = Some(value.boolean()?),
+            "encoding" => encoding = Some(value.parse("`full` or `delta`", Encoding::named)?),
+            "size" => size = Some(value.count()?),
+            "sha256" => sha256 = Some(value.sha256()?),
+            "counts" => counts = Some(Counts::read(value)?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(RecordEntry {
+        complete: record.required("complete", complete)?,
+        counts: record.required("counts", counts)?,
+        encoding: record.required("encoding", encoding)?,
+        id: record.required("id", id)?,
+        kind: record.required("kind", kind)?,
+        sha256: record.required("sha256", sha256)?,
+        size: record.required("size", size)?,
+        time: record.required("time", time)?,
+        version: record.required("version", version)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_header_fits_its_field_whatever_a_clock_says() {
+        let unix = |text: &str| Seconds::try_from(text.to_owned()).unwrap().unix();
+        assert_eq!(unix("1969-12-31T23:59:59Z"), 0);
+        assert_eq!(unix("2016-12-31T23:59:60Z"), unix("2016-12-31T23:59:59Z"));
+        assert_eq!(unix("2242-03-16T12:56:31Z"), 0o777_7777_7777);
+        assert_eq!(unix("2242-03-16T12:56:32Z"), 0o777_7777_7777);
     }
-    serde_json::from_slice(bytes).map_err(invalid)
-}
-
-/// A UUID in lower case with hyphens, and in no other spelling.
-pub(crate) fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
-    let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
-    let uuid = Uuid::try_parse(&text).ok().filter(|uuid| uuid.hyphenated().to_string() == *text);
-    uuid.ok_or_else(|| de::Error::custom("not a UUID in lower case with hyphens"))
-}
-
-/// A UUID of version 7.
-pub(crate) fn uuid_v7<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
-    let uuid = uuid(deserializer)?;
-    if crate::clock::is_v7(&uuid) { Ok(uuid) } else { Err(de::Error::custom("not a UUID of version 7")) }
-}
-
-fn optional_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
-    uuid(deserializer).map(Some)
-}
-
-/// A rotation chain. Decoding keys takes time, so that there is a bound here beside the one in the limits.
-fn links<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Link>, D::Error> {
-    const MOST: usize = 1024;
-    let raw = Vec::<&RawValue>::deserialize(deserializer)?;
-    if raw.len() > MOST {
-        return Err(de::Error::custom("a rotation chain of more than 1024 links"));
-    }
-    raw.into_iter().map(|link| serde_json::from_str(link.get()).map_err(de::Error::custom)).collect()
-}
-
-/// A member that may be null but must be there.
-fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PrefixedDigest>, D::Error> {
-    Option::deserialize(deserializer)
-}
-
-/// A member that may be left out but must not be null.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
 }

@@ -4,19 +4,21 @@ use std::io::{self, Read, Seek, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use flate2::{Compression, GzBuilder};
 use uuid::Uuid;
 
 use super::container::{self, Shape};
-use super::delta;
+use super::delta::Changes;
 use super::error::VerifyError;
-use super::limits::{LimitExceeded, Limits, within};
-use super::manifest::{Counts, Encoding, FORMAT, Manifest, PAYLOAD_NAME, Payload, RecordEntry, Seconds};
+use super::gzip::GzipWriter;
+use super::json::{self, JsonError};
+use super::limits::{Limit, LimitExceeded, Limits};
+use super::lists::{Counts, Withheld};
+use super::manifest::{Encoding, FORMAT, Manifest, PAYLOAD_NAME, Payload, RecordEntry, Seconds};
 use super::verify::entry_name;
 use crate::digest::{Hashing, PrefixedDigest, Sha256Digest};
 use crate::keys::SigningKey;
 use crate::keys::rotation::Link;
-use crate::record::canonical::{self, CanonicalError, Form};
+use crate::record::canonical::{CanonicalError, Form};
 use crate::record::document::Document;
 use crate::record::envelope::{Envelope, EnvelopeError};
 
@@ -111,20 +113,20 @@ pub fn pack<E, W: Write>(
     payload: &mut W,
     progress: super::verify::Progress<'_>,
 ) -> Result<Packed, PackError<E>> {
-    within("the number of records", items.len() as u64, limits.records as u64)?;
+    limits.within(Limit::Records, items.len() as u64)?;
     items.sort_by(|left, right| left.envelope.order(left.id).cmp(&right.envelope.order(right.id)));
     let mtime = header.created.unix();
-    let gzip = GzBuilder::new().mtime(0).write(Hashing::new(payload), Compression::best());
+    let gzip = GzipWriter::new(Hashing::new(payload));
     let mut inner = Hashing::new(gzip);
     let mut entries: Vec<RecordEntry> = Vec::with_capacity(items.len());
     let mut previous: Option<Document> = None;
-    let (mut total, all) = (0_u64, items.len() as u64);
+    let (mut total, all, mut chain) = (0_u64, items.len() as u64, 0);
     for (index, item) in items.into_iter().enumerate() {
         let id = item.id;
         let bytes = load(id).map_err(|source| PackError::Load { id, source })?;
-        within("the size of a record in bytes", bytes.len() as u64, limits.record_bytes)?;
+        limits.within(Limit::RecordBytes, bytes.len() as u64)?;
         total = total.saturating_add(bytes.len() as u64);
-        within("the size of all records in bytes", total, limits.total_bytes)?;
+        limits.within(Limit::TotalBytes, total)?;
         let document = Document::parse(bytes, &limits.json).map_err(|source| PackError::Record { id, source })?;
         let envelope = document.envelope().map_err(|source| PackError::Envelope { id, source })?;
         if envelope != item.envelope {
@@ -132,10 +134,16 @@ pub fn pack<E, W: Write>(
             return Err(PackError::Envelope { id, source });
         }
         let same = |last: &RecordEntry| last.kind == envelope.kind && last.version == envelope.version;
-        let base = previous.as_ref().filter(|_| entries.last().is_some_and(same));
+        let base = previous.as_ref().filter(|_| entries.last().is_some_and(same) && chain < limits.delta_chain);
         let delta = base.and_then(|base| smaller_delta(base, &document, limits));
         let name = entry_name(index, envelope.kind.as_str());
-        container::write_file(&mut inner, &name, delta.as_deref().unwrap_or(document.bytes()), mtime)?;
+        match &delta {
+            Some((changes, size)) => {
+                container::write_with(&mut inner, &name, *size, mtime, |out| changes.write_to(out))
+            }
+            None => container::write_file(&mut inner, &name, document.bytes(), mtime),
+        }?;
+        chain = if delta.is_some() { chain + 1 } else { 0 };
         entries.push(RecordEntry {
             id,
             kind: envelope.kind,
@@ -153,8 +161,8 @@ pub fn pack<E, W: Write>(
     container::write_end(&mut inner)?;
     let (gzip, expanded, _) = inner.finish();
     let (_, size, sha256) = gzip.finish()?.finish();
-    within("the size of the decompressed records in bytes", expanded, size.saturating_mul(limits.ratio))?;
-    let manifest = manifest(header, Payload { name: PAYLOAD_NAME.to_owned(), size, sha256 }, entries, key);
+    limits.within(Limit::Ratio, expanded.div_ceil(size.max(1)))?;
+    let manifest = manifest(header, Payload { name: PAYLOAD_NAME.to_owned(), size, sha256 }, entries, key)?;
     sign(manifest, key, limits)
 }
 
@@ -164,12 +172,12 @@ pub fn pack<E, W: Write>(
 /// The limit that it exceeds.
 pub fn check_alone(document: &Document, limits: &Limits) -> Result<(), LimitExceeded> {
     let size = document.bytes().len() as u64;
-    within("the size of a record in bytes", size, limits.record_bytes)?;
-    let mut gzip = GzBuilder::new().write(Hashing::new(io::sink()), Compression::best());
+    limits.within(Limit::RecordBytes, size)?;
+    let mut gzip = GzipWriter::new(Hashing::new(io::sink()));
     // Writing to nowhere does not fail.
     let compressed = gzip.write_all(document.bytes()).and_then(|()| gzip.finish()).map_or(0, |sink| sink.finish().1);
     // Half of what is allowed: among others of its like a record may compress better than alone.
-    within("the size of the decompressed record in bytes", size, compressed.saturating_mul(limits.ratio / 2))
+    Limits { ratio: limits.ratio / 2, ..limits.clone() }.within(Limit::Ratio, size.div_ceil(compressed.max(1)))
 }
 
 /// How many counts of a record a manifest has, and how long their names may be; they are informative.
@@ -182,16 +190,26 @@ fn counts(document: &Document) -> io::Result<Counts> {
     Ok(Counts::new(&counts)?)
 }
 
-/// The delta, if it is smaller than the record and within what verifying lets pass.
-fn smaller_delta(base: &Document, document: &Document, limits: &Limits) -> Option<Vec<u8>> {
-    let delta = delta::encode(base, document);
-    let smaller = delta.len() < document.bytes().len();
-    (smaller && canonical::check(&delta, Form::Plain, &limits.json).is_ok()).then_some(delta)
+/// The delta and its size, if it is smaller than the record and within what verifying lets pass.
+fn smaller_delta<'d>(base: &'d Document, document: &'d Document, limits: &Limits) -> Option<(Changes<'d>, u64)> {
+    /// A row lies deeper in a delta than in its record: below `rows`, the member and `put`.
+    const DEEPER: usize = 2;
+    let changes = Changes::between(base, document);
+    let size = changes.size();
+    if size >= document.bytes().len() as u64 {
+        return None;
+    }
+    let fits = document.depth() + DEEPER <= limits.json.depth || {
+        let mut text = Vec::new();
+        let written = changes.write_to(&mut text).is_ok();
+        written && json::check(&text, Form::Plain, limits).is_ok()
+    };
+    fits.then_some((changes, size))
 }
 
-fn manifest(header: Header, payload: Payload, records: Vec<RecordEntry>, key: &SigningKey) -> Manifest {
+fn manifest(header: Header, payload: Payload, records: Vec<RecordEntry>, key: &SigningKey) -> io::Result<Manifest> {
     let public_key = key.public();
-    Manifest {
+    Ok(Manifest {
         format: FORMAT.to_owned(),
         bundle: header.bundle,
         client: header.client,
@@ -205,24 +223,23 @@ fn manifest(header: Header, payload: Payload, records: Vec<RecordEntry>, key: &S
         created: header.created,
         producer: header.producer,
         note: header.note,
-        withheld: header.withheld,
+        withheld: Withheld::new(&header.withheld)?,
         dropped: header.dropped,
         discarded: header.discarded,
         payload,
         records,
-    }
+    })
 }
 
 fn sign<E>(manifest: Manifest, key: &SigningKey, limits: &Limits) -> Result<Packed, PackError<E>> {
-    manifest.check(limits).map_err(|error| match error {
+    let refused = |error: VerifyError| match error {
         VerifyError::Limit(limit) => PackError::Limit(limit),
         other => PackError::Rule(other),
-    })?;
-    let rule = |error: CanonicalError| PackError::Rule(VerifyError::NotCanonical(error));
-    let manifest_bytes = manifest.to_bytes().map_err(rule)?;
-    canonical::check(&manifest_bytes, Form::Plain, &limits.json).map_err(rule)?;
-    within("the size of the signed document in bytes", manifest_bytes.len() as u64, limits.manifest_bytes)?;
-    within("the size of the file in bytes", file_size(&manifest_bytes, manifest.payload.size), limits.bundle_bytes)?;
+    };
+    let manifest_bytes = manifest.to_bytes().map_err(|error| refused(VerifyError::Json(JsonError::Spelling(error))))?;
+    limits.within(Limit::ManifestBytes, manifest_bytes.len() as u64)?;
+    limits.within(Limit::BundleBytes, file_size(&manifest_bytes, manifest.payload.size))?;
+    Manifest::from_bytes(&manifest_bytes, limits).map_err(refused)?;
     let signature = signature_file(key, &manifest_bytes);
     Ok(Packed { manifest, manifest_bytes, signature })
 }

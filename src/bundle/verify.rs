@@ -10,11 +10,13 @@ use flate2::bufread::GzDecoder;
 use super::container::{self, BLOCK, Shape};
 use super::delta;
 use super::error::VerifyError;
-use super::limits::{LimitExceeded, Limits, within};
+use super::json;
+use super::limits::{Limit, LimitExceeded, Limits};
 use super::manifest::{Encoding, Manifest, RecordEntry};
 use crate::digest::{Hashing, Sha256Digest};
 use crate::keys::keyring::{Trust, Trusts};
 use crate::keys::{PublicKey, rotation};
+use crate::record::canonical::Form;
 use crate::record::document::Document;
 
 /// Hears how far reading has come: bytes done, and bytes in all.
@@ -87,9 +89,9 @@ pub fn verify<R: Read + Seek>(
 
 /// Checks a detached signature file over `document`.
 pub(crate) fn check_signature(key: &PublicKey, document: &[u8], file: &[u8]) -> Result<(), VerifyError> {
-    let text = file.strip_suffix(b"\n").ok_or(VerifyError::Base64)?;
-    let signature = BASE64.decode(text).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-    let signature = signature.ok_or(VerifyError::Base64)?;
+    let text = file.strip_suffix(b"\n").ok_or(VerifyError::SignatureEncoding("it does not end with a line feed"))?;
+    let bytes = BASE64.decode(text).map_err(|_| VerifyError::SignatureEncoding("it is not standard padded base64"))?;
+    let signature = bytes.try_into().map_err(|_| VerifyError::SignatureEncoding("it has another number of bytes"))?;
     if key.verifies(document, &signature) { Ok(()) } else { Err(VerifyError::Signature) }
 }
 
@@ -158,26 +160,41 @@ impl<R: Read + Seek> Verified<R> {
     ) -> Result<(), EachError<E>> {
         let (start, size) = self.payload;
         let bundle = EachError::Bundle;
+        check_gzip_header(&mut self.reader, self.payload).map_err(bundle)?;
         self.reader.seek(SeekFrom::Start(start)).map_err(|error| bundle(VerifyError::Io(error)))?;
         let hashing = Hashing::new((&mut self.reader).take(size));
         let decoder = GzDecoder::new(BufReader::with_capacity(64 * 1024, hashing));
-        let mut inner = Inner { decoder, read: 0, most: size.saturating_mul(self.limits.ratio) };
+        let told = self.manifest.records.iter().map(|record| record.size.saturating_add(2 * BLOCK as u64));
+        let told = told.fold(2 * BLOCK as u64, u64::saturating_add);
+        let mut inner = Inner { decoder, read: 0, payload: size, told, limits: &self.limits };
         let mut previous: Option<(&RecordEntry, Document)> = None;
         for (index, entry) in self.manifest.records.iter().enumerate() {
             let names = Names { manifest: &self.manifest, index };
             let base = previous.filter(|(before, _)| before.kind == entry.kind && before.version == entry.version);
-            let document = inner.record(&names, base.map(|(_, document)| document), &self.limits).map_err(bundle)?;
+            let document = inner.record(&names, base.map(|(_, document)| document)).map_err(bundle)?;
             visit(entry, &document).map_err(EachError::Visitor)?;
             progress(size + size * (index as u64 + 1) / self.manifest.records.len() as u64, 2 * size);
             previous = Some((entry, document));
         }
         drop(previous);
-        let hashing = inner.finish().map_err(bundle)?;
+        let hashing = inner.finish(self.manifest.records.len()).map_err(bundle)?;
         let (_, count, digest) = hashing.finish();
         if count != size || digest != self.manifest.payload.sha256 {
             return Err(bundle(VerifyError::Changed));
         }
         Ok(())
+    }
+}
+
+/// The gzip header: of a single deflated stream, without flags and without a time.
+fn check_gzip_header<R: Read + Seek>(reader: &mut R, (start, size): (u64, u64)) -> Result<(), VerifyError> {
+    let mut header = Vec::new();
+    reader.seek(SeekFrom::Start(start)).map_err(VerifyError::Io)?;
+    reader.take(size.min(10)).read_to_end(&mut header).map_err(VerifyError::Io)?;
+    match header.as_slice() {
+        [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, _, _] => Ok(()),
+        [0x1f, 0x8b, 8, _, _, _, _, _, _, _] => Err(VerifyError::GzipHeader),
+        _ => Err(VerifyError::Gzip("it does not begin like one".to_owned())),
     }
 }
 
@@ -230,46 +247,52 @@ impl Names<'_> {
 }
 
 /// The inner tar as it comes out of the decompressor.
-struct Inner<R> {
+struct Inner<'l, R> {
     decoder: GzDecoder<BufReader<Hashing<R>>>,
     read: u64,
-    most: u64,
+    payload: u64,
+    /// How large it is if every record is full.
+    told: u64,
+    limits: &'l Limits,
 }
 
-impl<R: Read> Inner<R> {
+impl<R: Read> Inner<'_, R> {
     /// Reads and checks one record.
-    fn record(&mut self, names: &Names<'_>, base: Option<Document>, limits: &Limits) -> Result<Document, VerifyError> {
-        let (entry, name) = (names.entry(), names.expected());
+    fn record(&mut self, names: &Names<'_>, base: Option<Document>) -> Result<Document, VerifyError> {
+        let (entry, name, limits) = (names.entry(), names.expected(), self.limits);
         let block = self.block(&name)?;
-        self.check_gzip_header()?;
         if block == [0; BLOCK] {
             return Err(VerifyError::RecordMissing(name));
         }
         let mtime = names.manifest.created.unix();
         let size = container::check_inner(&block, &name, mtime, |found| names.is_listed(found))?;
-        within("the size of a record in bytes", size, limits.record_bytes)?;
+        if let Err(source) = limits.within(Limit::RecordBytes, size) {
+            return Err(VerifyError::RecordLimit { record: name, source });
+        }
         if entry.encoding == Encoding::Full && size != entry.size {
-            return Err(VerifyError::RecordSize(name));
+            return Err(VerifyError::RecordSize { record: name, expected: entry.size, actual: size });
         }
         let bytes = self.body(&name, size)?;
         let document = match (entry.encoding, base) {
-            (Encoding::Full, _) => Document::parse(bytes, &limits.json)
-                .map_err(|source| VerifyError::RecordNotCanonical { record: name.clone(), source })?,
+            (Encoding::Full, _) => parse_record(bytes, &name, limits)?,
             (Encoding::Delta, None) => return Err(VerifyError::DeltaWithoutBase(name)),
-            (Encoding::Delta, Some(base)) => delta::apply(&base, &bytes, &limits.json, entry.size)
-                .map_err(|source| VerifyError::Delta { record: name.clone(), source })?,
+            (Encoding::Delta, Some(base)) => {
+                delta::apply(&base, &bytes, &limits.json, entry.size).map_err(|error| {
+                    VerifyError::of_delta(name.clone(), error, json::check(&bytes, Form::Plain, limits))
+                })?
+            }
         };
         check_record(&document, entry, name)?;
         Ok(document)
     }
 
     /// Reads the end of the tar and of the gzip member, behind which nothing may follow.
-    fn finish(mut self) -> Result<Hashing<R>, VerifyError> {
+    fn finish(mut self, records: usize) -> Result<Hashing<R>, VerifyError> {
+        const TRAILING: VerifyError = VerifyError::TrailingBytes { place: "the records", whole: None };
         for index in 0..2 {
             let block = self.block("the end of the records")?;
-            self.check_gzip_header()?;
             if block != [0; BLOCK] {
-                return Err(if index == 0 { VerifyError::RecordExtra } else { VerifyError::TrailingBytes });
+                return Err(if index == 0 { VerifyError::RecordExtra(records) } else { TRAILING });
             }
         }
         let mut rest = vec![0; 64 * 1024];
@@ -278,14 +301,14 @@ impl<R: Read> Inner<R> {
             let count = self.read(&mut rest)?;
             total += count;
             if rest[..count].iter().any(|byte| *byte != 0) {
-                return Err(VerifyError::TrailingBytes);
+                return Err(TRAILING);
             }
             if count == 0 {
                 break;
             }
         }
         if total % BLOCK != 0 {
-            return Err(VerifyError::TrailingBytes);
+            return Err(TRAILING);
         }
         let mut buffered = self.decoder.into_inner();
         let mut next = [0; 2];
@@ -298,16 +321,9 @@ impl<R: Read> Inner<R> {
         }
         match (found, next) {
             (0, _) => Ok(buffered.into_inner()),
-            (2, [0x1f, 0x8b]) => Err(VerifyError::GzipTrailing("a second gzip member")),
-            _ => Err(VerifyError::GzipTrailing("something")),
+            (2, [0x1f, 0x8b]) => Err(VerifyError::GzipSecondMember),
+            _ => Err(VerifyError::GzipTrailing),
         }
-    }
-
-    fn check_gzip_header(&self) -> Result<(), VerifyError> {
-        let plain = self.decoder.header().is_some_and(|header| {
-            header.filename().is_none() && header.comment().is_none() && header.extra().is_none() && header.mtime() == 0
-        });
-        if plain { Ok(()) } else { Err(VerifyError::GzipHeader) }
     }
 
     fn block(&mut self, place: &str) -> Result<[u8; BLOCK], VerifyError> {
@@ -320,7 +336,12 @@ impl<R: Read> Inner<R> {
         let mut filled = 0;
         while filled < buffer.len() {
             match self.read(&mut buffer[filled..])? {
-                0 => return Err(VerifyError::Truncated(place.to_owned())),
+                0 => {
+                    return Err(VerifyError::Truncated {
+                        place: place.to_owned(),
+                        missing: (buffer.len() - filled) as u64,
+                    });
+                }
                 count => filled += count,
             }
         }
@@ -329,7 +350,7 @@ impl<R: Read> Inner<R> {
 
     fn body(&mut self, name: &str, size: u64) -> Result<Vec<u8>, VerifyError> {
         const CHUNK: usize = 1 << 20;
-        let size = usize::try_from(size).map_err(|_| VerifyError::RecordSize(name.to_owned()))?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
         // Memory is taken as bytes arrive, not as a header claims.
         let mut bytes = Vec::with_capacity(size.min(CHUNK));
         while bytes.len() < size {
@@ -340,18 +361,19 @@ impl<R: Read> Inner<R> {
         let mut rest = [0; BLOCK];
         let rest = &mut rest[..container::padding(size as u64)];
         self.fill(rest, name)?;
-        if rest.iter().any(|byte| *byte != 0) {
-            return Err(VerifyError::Header { entry: name.to_owned(), what: "its padding is not zero" });
-        }
-        Ok(bytes)
+        if rest.iter().any(|byte| *byte != 0) { Err(VerifyError::Padding(name.to_owned())) } else { Ok(bytes) }
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, VerifyError> {
         let count = self.decoder.read(buffer).map_err(gzip_error)?;
         self.read += count as u64;
-        if self.read > self.most {
-            let what = "the size of the decompressed records in bytes";
-            return Err(LimitExceeded { what, actual: self.read, allowed: self.most }.into());
+        let allowed = self.limits.ratio;
+        if self.read > self.payload.saturating_mul(allowed) {
+            let actual = self.read.div_ceil(self.payload.max(1));
+            // Of what the manifest does not tell there may be any amount.
+            let told = self.told.div_ceil(self.payload.max(1));
+            let enough = if told > allowed { told } else { allowed.saturating_mul(2) };
+            return Err(LimitExceeded { limit: Limit::Ratio, actual, allowed, enough }.into());
         }
         Ok(count)
     }
@@ -362,12 +384,29 @@ fn gzip_error(error: io::Error) -> VerifyError {
     if error.raw_os_error().is_some() { VerifyError::Io(error) } else { VerifyError::Gzip(error.to_string()) }
 }
 
+fn parse_record(bytes: Vec<u8>, name: &str, limits: &Limits) -> Result<Document, VerifyError> {
+    Document::parse_or_return(bytes, &limits.json).map_err(|(error, bytes)| {
+        VerifyError::of_record(name.to_owned(), json::explain(&bytes, error, limits), |record, source| {
+            VerifyError::RecordJson { record, source }
+        })
+    })
+}
+
 fn check_record(document: &Document, entry: &RecordEntry, name: String) -> Result<(), VerifyError> {
-    if document.bytes().len() as u64 != entry.size {
-        return Err(VerifyError::RecordSize(name));
+    let (actual, is_delta) = (document.bytes().len() as u64, entry.encoding == Encoding::Delta);
+    if actual != entry.size {
+        return Err(if is_delta {
+            VerifyError::DeltaResult { record: name, what: "it has another size" }
+        } else {
+            VerifyError::RecordSize { record: name, expected: entry.size, actual }
+        });
     }
     if Sha256Digest::of(document.bytes()) != entry.sha256 {
-        return Err(VerifyError::RecordDigest(name));
+        return Err(if is_delta {
+            VerifyError::DeltaResult { record: name, what: "it has another digest" }
+        } else {
+            VerifyError::RecordDigest(name)
+        });
     }
     let envelope = match document.envelope() {
         Ok(envelope) => envelope,

@@ -10,7 +10,7 @@ use kubermatic_telemetry::store::{LockedStore, Retention, Store};
 
 use super::failure::Failure;
 use super::files::public_keys;
-use super::output::Output;
+use super::output::{Output, escaped};
 use super::{Global, Switch};
 
 /// What every verb that works on the state needs.
@@ -84,7 +84,7 @@ impl Context {
         if new {
             output.note(&format!("made the identity of this installation in {}: back it up", path.display()));
             output.note(&format!("client {}", identity.client()));
-            output.note(&format!("key    {}", identity.signing_key().public().id()));
+            output.note(&format!("key    {}", identity.public_key().id()));
         }
         Ok(identity)
     }
@@ -127,5 +127,5 @@ impl Context {
 
 /// A path as it is told to people.
 pub fn shown(path: &Path) -> String {
-    if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() }
+    if path.as_os_str() == "-" { "stdin".to_owned() } else { escaped(&path.display().to_string()) }
 }

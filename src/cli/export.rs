@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use kubermatic_telemetry::bundle::Limits;
-use kubermatic_telemetry::identity::Identity;
+use kubermatic_telemetry::identity::{Identity, Signer};
+use kubermatic_telemetry::keys::Passphrase;
 use kubermatic_telemetry::reporter::{self, split};
 use kubermatic_telemetry::store::{Export, LockedStore, Store, durable};
 
@@ -16,6 +17,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::files::{LimitArgs, Target};
 use super::output::{Output, bytes, count, escaped};
+use super::passphrase::PassphraseArgs;
 use super::selection::SelectionArgs;
 use super::values::size;
 
@@ -57,6 +59,15 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// What a bundle is made of. The passphrase is there if the signing key takes one.
+struct Prepared {
+    identity: Identity,
+    passphrase: Option<Passphrase>,
+    store: LockedStore,
 }
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
@@ -71,21 +82,22 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let destination = Destination::new(args)?;
     let mut limits = args.limits.limits();
     limits.bundle_bytes = args.max_size.map_or(limits.bundle_bytes, |most| most.min(limits.bundle_bytes));
-    if args.note.as_ref().is_some_and(|note| note.len() > limits.text_bytes) {
+    if args.note.as_ref().is_some_and(|note| note.len() as u64 > limits.text_bytes) {
         return Err(Failure::usage(format!("the note is longer than {} bytes", limits.text_bytes)));
     }
-    let Some((identity, store)) = prepare(args, context, output)? else {
+    let Some(prepared) = prepare(args, context, output)? else {
         output.note("nothing is pending: no bundle was written");
         return Ok(ExitCode::from(NO_BUNDLE));
     };
-    let way = Way { destination, identity, context, output };
+    let Prepared { identity, passphrase, store } = prepared;
+    let way = Way { destination, identity, passphrase, context, output };
     let reports = match (args.again, args.max_size) {
         (Some(sequence), _) => vec![way.deliver(store, sequence)?],
-        (None, None) => match pack(args, &way.identity, &store, &limits, context, output)? {
+        (None, None) => match way.pack(args, &store, &limits)? {
             Some(export) => vec![way.deliver(store, export.sequence)?],
             None => Vec::new(),
         },
-        (None, Some(_)) => several(args, &way, store, &limits)?,
+        (None, Some(_)) => way.several(args, store, &limits)?,
     };
     if reports.is_empty() {
         output.note(&format!("{}: no bundle was written", args.selection.nothing()));
@@ -140,11 +152,55 @@ impl Destination {
 struct Way<'a> {
     destination: Destination,
     identity: Identity,
+    passphrase: Option<Passphrase>,
     context: &'a Context,
     output: &'a Output,
 }
 
 impl Way<'_> {
+    /// Packs everything into one bundle and commits it.
+    fn pack(&self, args: &Args, store: &LockedStore, limits: &Limits) -> Result<Option<Export>, Failure> {
+        let selection = args.selection.selection(args.note.clone());
+        if reporter::select(store, &selection)?.is_empty() {
+            return Ok(None);
+        }
+        let signer = self.signer()?;
+        let mut progress = self.output.progress("packing");
+        let mut heard = |done, total| progress.update(done, total);
+        let packed = reporter::export(store, &signer, &selection, limits, self.context.environment(), &mut heard)?;
+        Ok(packed.map(|(export, _)| export))
+    }
+
+    /// Exports in several bundles; all are planned before the first is committed.
+    fn several(&self, args: &Args, store: LockedStore, limits: &Limits) -> Result<Vec<Value>, Failure> {
+        let environment = self.context.environment();
+        let selection = args.selection.selection(args.note.clone());
+        if reporter::select(&store, &selection)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let signer = self.signer()?;
+        let mut progress = self.output.progress("planning");
+        let mut heard = |done, total| progress.update(done, total);
+        let plan = split::plan(&store, &signer, &selection, limits, environment, &mut heard)?;
+        drop(progress);
+        let (mut reports, mut held) = (Vec::new(), Some(store));
+        for part in 0..plan.as_ref().map_or(0, split::Plan::bundles) {
+            let store = held.take().map_or_else(|| self.context.locked_store(&self.identity), Ok)?;
+            let Some(plan) = &plan else { break };
+            if let Some((export, _)) = split::export(&store, &signer, plan, part, limits, environment)? {
+                reports.push(self.deliver(store, export.sequence)?);
+            }
+        }
+        if reports.len() > 1 {
+            self.output.note(&format!("wrote {}", count(reports.len(), "bundle")));
+        }
+        Ok(reports)
+    }
+
+    fn signer(&self) -> Result<Signer, Failure> {
+        Ok(Signer::open(&self.identity, self.passphrase.as_ref())?)
+    }
+
     /// Writes a committed bundle out, notes that, and tells a person. Returns what `--json` says of it.
     fn deliver(&self, store: LockedStore, sequence: u64) -> Result<Value, Failure> {
         let (export, file) = reporter::open_bundle(&store, sequence)?;
@@ -170,30 +226,8 @@ impl Way<'_> {
     }
 }
 
-/// Exports in several bundles; all are planned before the first is committed.
-fn several(args: &Args, way: &Way<'_>, store: LockedStore, limits: &Limits) -> Result<Vec<Value>, Failure> {
-    let (identity, environment) = (&way.identity, way.context.environment());
-    let selection = args.selection.selection(args.note.clone());
-    let mut progress = way.output.progress("planning");
-    let mut heard = |done, total| progress.update(done, total);
-    let plan = split::plan(&store, identity, &selection, limits, environment, &mut heard)?;
-    drop(progress);
-    let (mut reports, mut held) = (Vec::new(), Some(store));
-    for part in 0..plan.as_ref().map_or(0, split::Plan::bundles) {
-        let store = held.take().map_or_else(|| way.context.locked_store(identity), Ok)?;
-        let Some(plan) = &plan else { break };
-        if let Some((export, _)) = split::export(&store, identity, plan, part, limits, environment)? {
-            reports.push(way.deliver(store, export.sequence)?);
-        }
-    }
-    if reports.len() > 1 {
-        way.output.note(&format!("wrote {}", count(reports.len(), "bundle")));
-    }
-    Ok(reports)
-}
-
 /// Collects first if that was asked for. Nothing where there is no store, hence nothing pending.
-fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Identity, LockedStore)>, Failure> {
+fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<Prepared>, Failure> {
     #[cfg(feature = "agent")]
     {
         use kubermatic_telemetry::agent::Collector;
@@ -203,31 +237,21 @@ fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<(Id
             && let Some(source) = args.source.open(&collectors, output)?
         {
             let identity = context.identity_or_new(output)?;
+            // Before anything takes long, and before others have to wait for the store.
+            let passphrase = args.passphrase.of_identity(&identity)?;
             let survey = source.survey(&identity.pseudonymizer(), output)?;
             let mut store = context.locked_store(&identity)?;
             super::collect::put_collected(survey, &collectors, args.source.rebind(), &mut store, context, output)?;
-            return Ok(Some((identity, store)));
+            return Ok(Some(Prepared { identity, passphrase, store }));
         }
     }
     let _ = (args, output);
     let Some(identity) = context.identity()? else { return Ok(None) };
-    let store = context.store(&identity)?;
-    Ok(store.map(Store::lock).transpose()?.map(|store| (identity, store)))
-}
-
-fn pack(
-    args: &Args,
-    identity: &Identity,
-    store: &LockedStore,
-    limits: &Limits,
-    context: &Context,
-    output: &Output,
-) -> Result<Option<Export>, Failure> {
-    let selection = args.selection.selection(args.note.clone());
-    let mut progress = output.progress("packing");
-    let mut heard = |done, total| progress.update(done, total);
-    let packed = reporter::export(store, identity, &selection, limits, context.environment(), &mut heard)?;
-    Ok(packed.map(|(export, _)| export))
+    let Some(store) = context.store(&identity)? else { return Ok(None) };
+    // Nobody is asked for what is not needed.
+    let signs = args.again.is_none() && !reporter::select(&store, &args.selection.selection(None))?.is_empty();
+    let passphrase = if signs { args.passphrase.of_identity(&identity)? } else { None };
+    Ok(Some(Prepared { identity, passphrase, store: Store::lock(store)? }))
 }
 
 fn again(failure: Failure, sequence: u64) -> Failure {

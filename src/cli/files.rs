@@ -1,10 +1,12 @@
 //! Files that a person names: bundles to read, keyrings, and places to write to.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
-use kubermatic_telemetry::bundle::Limits;
+use kubermatic_telemetry::bundle::VerifyError;
+use kubermatic_telemetry::bundle::limits::{Limit, LimitExceeded, Limits};
 use kubermatic_telemetry::keys::PublicKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::store::durable::{self, Access, Existing, FileError};
@@ -37,81 +39,72 @@ impl TrustArgs {
 #[derive(Debug, clap::Args)]
 pub struct LimitArgs {
     /// Set a limit, for example `--limit records=50000`; may be given several times.
-    #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = parse_limit, long_help = LIMIT_HELP)]
-    limits: Vec<(String, u64)>,
+    #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = parse_limit, long_help = limit_help())]
+    limits: Vec<(Limit, u64)>,
 }
 
-const LIMIT_HELP: &str = "\
-Set a limit, for example `--limit records=50000`; may be given several times.
+/// The help of `--limit`: what is limited, and how far unless it is set.
+fn limit_help() -> String {
+    let mut text = "Set a limit, for example `--limit records=50000`; may be given several times. Sizes are in bytes. \
+                    The limits, and what they are unless they are set:\n"
+        .to_owned();
+    let width = Limit::ALL.iter().map(|limit| limit.name().len() + digits(*limit)).max().unwrap_or_default() + 2;
+    for limit in Limit::ALL {
+        let space = width - limit.name().len();
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  {limit}{:>space$}  {}", limit.default(), limit.what());
+    }
+    text
+}
 
-  bundle-bytes    the whole file                       268435456
-  manifest-bytes  manifest.json                         16777216
-  records         how many records                         20000
-  record-bytes    one full record                       33554432
-  total-bytes     all full records together           4294967296
-  ratio           decompressed to compressed payload         400
-  json-depth      nesting of JSON                             64
-  string-bytes    one string                               65536
-  text-bytes      note, producer, reasons                   1024
-  rotation        links of a rotation chain                   16";
+fn digits(limit: Limit) -> usize {
+    limit.default().to_string().len()
+}
 
-fn parse_limit(text: &str) -> Result<(String, u64), String> {
+fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
     let (name, number) = text.split_once('=').ok_or("NAME=NUMBER is expected")?;
     let number = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
-    let mut limits = Limits::default();
-    set_limit(&mut limits, name, number)?;
-    Ok((name.to_owned(), number))
-}
-
-fn set_limit(limits: &mut Limits, name: &str, number: u64) -> Result<(), String> {
-    let size = usize::try_from(number).map_err(|_| "the number is too large")?;
-    match name {
-        "bundle-bytes" => limits.bundle_bytes = number,
-        "manifest-bytes" => limits.manifest_bytes = number,
-        "records" => limits.records = size,
-        "record-bytes" => limits.record_bytes = number,
-        "total-bytes" => limits.total_bytes = number,
-        "ratio" => limits.ratio = number,
-        // Values are walked recursively.
-        "json-depth" if size <= 512 => limits.json.depth = size,
-        "json-depth" => return Err("json-depth can be at most 512".into()),
-        "string-bytes" => limits.json.string = size,
-        "text-bytes" => limits.text_bytes = size,
-        "rotation" => limits.rotation = size,
-        _ => return Err(format!("there is no limit `{name}`; --help lists them")),
+    let limit = Limit::named(name).ok_or_else(|| format!("there is no limit `{name}`; --help lists them"))?;
+    if number > limit.most() {
+        return Err(format!("{limit} can be at most {}", limit.most()));
     }
-    Ok(())
+    Ok((limit, number))
 }
 
 impl LimitArgs {
     pub fn limits(&self) -> Limits {
         let mut limits = Limits::default();
-        for (name, number) in &self.limits {
-            // Checked when it was parsed.
-            let _ = set_limit(&mut limits, name, *number);
+        for (limit, number) in &self.limits {
+            limits.set(*limit, *number);
         }
         limits
     }
 }
 
-/// Opens a bundle; what can't be sought in is copied to an unnamed temporary file first.
+/// Opens a bundle or receipt; what can't be sought in is copied to an unnamed temporary file first.
 pub fn open_bundle(path: &Path, limits: &Limits) -> Result<File, Failure> {
-    let failed = |error: io::Error| Failure::from(error).context(format!("can't read {}", shown(path)));
+    let failed =
+        |error: io::Error| Failure::from(VerifyError::Io(error)).context(format!("can't read {}", shown(path)));
     if path.as_os_str() == "-" {
-        return spool(io::stdin().lock(), limits).map_err(failed);
+        return spool(path, io::stdin().lock(), limits);
     }
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
         return Err(Failure::new(format!("{} is a directory", path.display())));
     }
-    if metadata.is_file() { Ok(file) } else { spool(file, limits).map_err(failed) }
+    if metadata.is_file() { Ok(file) } else { spool(path, file, limits) }
 }
 
 /// One byte more than is allowed is enough to be told that it is too much.
-fn spool(input: impl Read, limits: &Limits) -> io::Result<File> {
-    let mut file = durable::scratch(&std::env::temp_dir()).map_err(|error| error.source)?;
-    io::copy(&mut input.take(limits.bundle_bytes.saturating_add(1)), &mut file)?;
+fn spool(path: &Path, input: impl Read, limits: &Limits) -> Result<File, Failure> {
+    let failed =
+        |error: io::Error| Failure::from(VerifyError::Io(error)).context(format!("can't read {}", shown(path)));
+    let mut file = durable::scratch(&std::env::temp_dir()).map_err(|error| failed(error.source))?;
+    let size = io::copy(&mut input.take(limits.bundle_bytes.saturating_add(1)), &mut file).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    let within = limits.within(Limit::BundleBytes, size);
+    within.map_err(|limit| VerifyError::Limit(LimitExceeded { enough: limit.allowed.saturating_mul(2), ..limit }))?;
     Ok(file)
 }
 

@@ -3,19 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
-use tokio::runtime::Builder;
 
 use kubermatic_telemetry::clock::System;
-use kubermatic_telemetry::ingest::archive::Archive;
-use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, OpenGate, Policy};
+use kubermatic_telemetry::ingest::{self, Accepted, Ingest, IngestError, OpenGate};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::RecordStatus;
 use kubermatic_telemetry::store::durable::{self, Access, Existing};
 
 use super::Done;
+use super::archive::{ArchiveArgs, receipt_key, runtime};
 use super::context::shown;
 use super::failure::Failure;
 use super::files::{LimitArgs, open_bundle};
@@ -39,63 +37,21 @@ pub struct Args {
     limits: LimitArgs,
 }
 
-const ARCHIVE_HELP: &str = "\
-The archive: a directory, made if need be, or a place in a bucket that exists: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, \
-az://CONTAINER/PREFIX. Credentials come from the environment (docs/ingest.md).";
-
-/// Where what is accepted goes, whom the archive trusts, and what it signs with; the same for `serve`.
-#[derive(Debug, clap::Args)]
-pub struct ArchiveArgs {
-    /// The archive: a directory, made if need be, or a bucket and a prefix in it.
-    #[arg(long, value_name = "URL", long_help = ARCHIVE_HELP)]
-    pub archive: String,
-    /// Directory of trusted public keys: <client-uuid>.pem for each client, and `revoked`.
-    #[arg(long, value_name = "DIR")]
-    pub keyring: Option<PathBuf>,
-    /// Whose bundles to accept.
-    #[arg(long, value_enum, default_value_t = Trust::Keyring)]
-    trust: Trust,
-    /// The private key that signs receipts, as PEM [default: receipt-key.pem in the archive, made when it is needed].
-    #[arg(long, value_name = "FILE")]
-    pub receipt_key: Option<PathBuf>,
-}
-
-impl ArchiveArgs {
-    pub fn policy(&self) -> Policy {
-        match self.trust {
-            Trust::Keyring => Policy::Keyring,
-            Trust::Tofu => Policy::Tofu,
-        }
-    }
-
-    /// Refuses to begin where nobody could ever be accepted.
-    pub fn check(&self, keyring: &Keyring) -> Result<(), Failure> {
-        if self.policy() == Policy::Keyring && keyring.is_empty() {
-            return Err(Failure::usage("nobody is trusted, so nothing can be accepted")
-                .hint("give --keyring DIR with <client-uuid>.pem files, or --trust tofu"));
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Trust {
-    /// Only clients in the keyring.
-    Keyring,
-    /// Also unknown clients, whose first bundle pins their key.
-    Tofu,
-}
-
 pub fn run(args: &Args, output: &Output) -> Done {
     let limits = args.limits.limits();
     let keyring = args.archive.keyring.as_deref().map(Keyring::load).transpose()?.unwrap_or_default();
-    args.archive.check(&keyring)?;
-    let policy = args.archive.policy();
-    let given = args.archive.receipt_key.as_deref().map(read_key).transpose()?;
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let archive = Archive::open(&args.archive.archive, runtime.handle().clone())?;
-    let key = || given.clone().map_or_else(|| ingest::local_receipt_key(&archive, &System), Ok);
-    let ingest = Ingest { archive: &archive, keyring: &keyring, policy, limits: &limits, gate: &OpenGate };
+    let given = args.archive.given_key()?;
+    let runtime = runtime()?;
+    let archive = args.archive.open(&keyring, runtime.handle().clone())?;
+    let key = || receipt_key(given.as_ref(), &archive);
+    let ingest = Ingest {
+        archive: &archive,
+        keyring: &keyring,
+        policy: args.archive.policy(),
+        pins_per_hour: args.archive.pins_per_hour,
+        limits: &limits,
+        gate: &OpenGate,
+    };
     let (mut failed, mut rows) = (false, Vec::new());
     for file in &args.files {
         match accept_one(file, &ingest, &key, args.receipts.as_deref(), output) {
@@ -112,12 +68,6 @@ pub fn run(args: &Args, output: &Output) -> Done {
     }
     ingest::close(&archive, &System)?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-pub fn read_key(path: &Path) -> Result<SigningKey, Failure> {
-    let named = |failure: Failure| failure.context(format!("can't read the receipt key {}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| named(error.into()))?;
-    SigningKey::from_pem(&zeroize::Zeroizing::new(text)).map_err(|error| named(error.into()))
 }
 
 fn accept_one(
@@ -141,7 +91,8 @@ fn accept_one(
         "sequence": accepted.manifest.sequence,
         "manifestSha256": accepted.document.manifest_sha256,
         "again": accepted.again,
-        "pinned": accepted.pinned,
+        "pinned": accepted.pinned.is_some(),
+        "replaces": accepted.manifest.replaces,
         "chain": accepted.document.chain,
         "accepted": with_status(&accepted, RecordStatus::Accepted),
         "duplicate": with_status(&accepted, RecordStatus::Duplicate),
@@ -156,10 +107,7 @@ fn write_receipt(accepted: &Accepted, directory: &Path) -> Result<PathBuf, Failu
     let document = &accepted.document;
     let public = directory.join("receipt-key.pub.pem");
     durable::write(&public, document.public_key.to_pem().as_bytes(), Access::Public, Existing::Replace)?;
-    // The digest keeps apart what two stores with one name sent under one number.
-    let digest = document.manifest_sha256.to_string();
-    let name = format!("{}-{}-{}-{}.receipt.tar", document.client, document.store, document.sequence, &digest[..12]);
-    let path = directory.join(name);
+    let path = directory.join(document.file_name());
     durable::write(&path, &accepted.receipt, Access::Public, Existing::Replace)?;
     Ok(path)
 }
@@ -180,11 +128,11 @@ fn tell(file: &Path, accepted: &Accepted, receipt: Option<&Path>, output: &Outpu
         with_status(accepted, RecordStatus::Duplicate),
         with_status(accepted, RecordStatus::Rejected)
     ));
-    if accepted.pinned {
-        output.warning(
-            &format!("client {} is new; pinned its key {}", accepted.manifest.client, accepted.manifest.key),
-            None,
-        );
+    if let Some(key) = &accepted.pinned {
+        output.warning(&format!("client {} is new; pinned its key {key}", accepted.manifest.client), None);
+    }
+    if let Some(replaces) = accepted.manifest.replaces {
+        output.note(&format!("client {} says that it continues client {replaces}", accepted.manifest.client));
     }
     if accepted.document.chain.as_str() != "ok" {
         output.warning(&format!("the store's chain shows a {}", accepted.document.chain.as_str()), None);

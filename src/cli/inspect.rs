@@ -1,25 +1,33 @@
 //! `inspect`: show what is in a bundle or receipt.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
+use kubermatic_telemetry::bundle::lists::Withheld;
 use kubermatic_telemetry::bundle::verify::{self, EachError, Verified};
-use kubermatic_telemetry::bundle::{Limits, Manifest};
+use kubermatic_telemetry::bundle::{Code, Limits, Manifest, VerifyError};
+use kubermatic_telemetry::digest::Sha256Digest;
+use kubermatic_telemetry::keys::KeyId;
 use kubermatic_telemetry::keys::keyring::Trust;
-use kubermatic_telemetry::receipt::RecordStatus;
 use kubermatic_telemetry::receipt::{self, Receipt};
 use kubermatic_telemetry::record;
 use kubermatic_telemetry::store::durable::{self, Access, Existing, FileError};
+use kubermatic_telemetry::text::shortened;
 
 use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
 use super::files::{LimitArgs, TrustArgs, open_bundle};
 use super::output::{Output, bytes, count, escaped};
+use super::verify::refusal;
 
 /// Show what is in a bundle or receipt.
 ///
@@ -80,11 +88,62 @@ const RECEIPT_MEMBERS: &[&str] = &[
 /// How many counts of a record are shown.
 const MOST_COUNTS: usize = 32;
 
+/// How many unknown members and withheld things are shown, and how much of each; `--json` has all of it.
+const MOST_SHOWN: usize = 100;
+const MOST_OF_EACH: usize = 1000;
+
+/// A bundle for machines: first whether it is trusted, last what could be long.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BundleDocument<'a> {
+    trust: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    key: &'a KeyId,
+    own_key: bool,
+    manifest_sha256: Sha256Digest,
+    unchecked: Vec<&'a str>,
+    manifest: &'a RawValue,
+}
+
+/// A receipt for machines.
+#[derive(Serialize)]
+struct ReceiptDocument<'a> {
+    trust: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    key: &'a KeyId,
+    receipt: &'a RawValue,
+}
+
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
+    let result = inspect(args, context, output);
+    if let Err(failure) = &result
+        && let Some(error) = failure.refusal()
+        && output.is_json()
+    {
+        // Of a file that is refused, this and nothing else.
+        let mut refused = refusal(failure, error.code());
+        refused["trust"] = if is_damage(error) { "damaged" } else { "refused" }.into();
+        output.document(&refused)?;
+    }
+    result
+}
+
+/// Whether the file is at fault, and not who signed it.
+fn is_damage(error: &VerifyError) -> bool {
+    !matches!(error.code(), Code::KeyRevoked | Code::KeyConflict | Code::TrustUnavailable)
+}
+
+fn inspect(args: &Args, context: &Context, output: &Output) -> Done {
     let limits = args.limits.limits();
     let mut file = open_bundle(&args.file, &limits)?;
     let named = |failure: Failure| failure.context(shown(&args.file));
-    if is_receipt(&mut file).map_err(|error| named(error.into()))? {
+    if is_receipt(&mut file).map_err(|error| named(VerifyError::Io(error).into()))? {
         if args.extract.is_some() {
             return Err(Failure::usage("--extract is for bundles; a receipt has no records in it"));
         }
@@ -95,26 +154,35 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let result = verify::verify(file, &keyring, &limits, &mut |done, total| progress.update(done, total));
     drop(progress);
     let mut verified = result.map_err(|error| named(error.into()))?;
-    let own =
-        context.identity().ok().flatten().is_some_and(|it| it.signing_key().public() == verified.manifest.public_key);
+    let own = context.identity().ok().flatten().is_some_and(|it| *it.public_key() == verified.manifest.public_key);
     if let Some(directory) = &args.extract {
         extract(&mut verified, directory)?;
         output.note(&format!("wrote {} to {}", count(verified.manifest.records.len(), "record"), directory.display()));
     }
     if output.is_json() {
-        let manifest: Value = serde_json::from_slice(&verified.manifest_bytes)?;
-        output.document(&json!({
-            "type": "bundle",
-            "trust": if verified.trust == Trust::Trusted { "trusted" } else { "unknownSigner" },
-            "ownKey": own,
-            "manifestSha256": verified.manifest_sha256,
-            "manifest": manifest,
-            "unchecked": unchecked(&verified.manifest),
-        }))?;
+        let (manifest, trusted) = (&verified.manifest, verified.trust == Trust::Trusted);
+        output.document(&BundleDocument {
+            trust: trust(trusted),
+            warning: warning(trusted, &manifest.key),
+            kind: "bundle",
+            key: &manifest.key,
+            own_key: own,
+            manifest_sha256: verified.manifest_sha256,
+            unchecked: unchecked(manifest),
+            manifest: serde_json::from_slice(&verified.manifest_bytes)?,
+        })?;
     } else {
         print_bundle(args, &verified, own, output)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn trust(trusted: bool) -> &'static str {
+    if trusted { "trusted" } else { "unknownSigner" }
+}
+
+fn warning(trusted: bool, key: &KeyId) -> Option<String> {
+    (!trusted).then(|| format!("intact, but of an unknown signer: {key}; anybody could have signed it"))
 }
 
 /// Whether the first entry is named like a receipt's; anything else is treated as a bundle.
@@ -159,8 +227,7 @@ fn print_bundle(args: &Args, verified: &Verified<File>, own: bool, output: &Outp
     if let Some(note) = &manifest.note {
         line("note", &escaped(note))?;
     }
-    let withheld = if manifest.withheld.is_empty() { "nothing".to_owned() } else { manifest.withheld.join(", ") };
-    line("withheld", &escaped(&withheld))?;
+    line("withheld", &withheld(&manifest.withheld))?;
     line("lost", &format!("{} dropped, {} discarded since the store was made", manifest.dropped, manifest.discarded))?;
     line("payload", &format!("{}, sha256 {}", bytes(manifest.payload.size), manifest.payload.sha256))?;
     line("manifest", &format!("sha256 {}", verified.manifest_sha256))?;
@@ -184,12 +251,53 @@ fn print_bundle(args: &Args, verified: &Verified<File>, own: bool, output: &Outp
     Ok(())
 }
 
+fn withheld(withheld: &Withheld) -> String {
+    let mut list = withheld.list(MOST_SHOWN + 1);
+    let more = list.len() > MOST_SHOWN;
+    list.truncate(MOST_SHOWN);
+    let list: Vec<_> = list.iter().map(|entry| shortened(entry, MOST_OF_EACH)).collect();
+    let end = if more { ", and more" } else { "" };
+    if list.is_empty() { "nothing".to_owned() } else { list.join(", ") + end }
+}
+
+/// Shows the members that this program does not know, without holding them.
 fn print_unknown(document: &[u8], known: &[&str], output: &Output) -> Result<(), Failure> {
-    let Value::Object(members) = serde_json::from_slice(document)? else { return Ok(()) };
-    for (name, value) in members.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
-        output.line(&format!("{:<10} {}: {}", "unknown", escaped(name), escaped(&value.to_string())))?;
+    let mut unknown = Unknown { known, output, shown: 0, result: Ok(()) };
+    serde_json::Deserializer::from_slice(document).deserialize_map(&mut unknown)?;
+    unknown.result?;
+    match unknown.shown.saturating_sub(MOST_SHOWN) {
+        0 => Ok(()),
+        more => output.line(&format!("{:<10} and {more} more", "unknown")),
     }
-    Ok(())
+}
+
+struct Unknown<'o> {
+    known: &'o [&'o str],
+    output: &'o Output,
+    shown: usize,
+    result: Result<(), Failure>,
+}
+
+impl<'de> Visitor<'de> for &mut Unknown<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = members.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+            if self.known.contains(&&*name) {
+                continue;
+            }
+            self.shown += 1;
+            if self.shown <= MOST_SHOWN && self.result.is_ok() {
+                let (name, value) = (shortened(&name, MOST_OF_EACH), shortened(value.get(), MOST_OF_EACH));
+                self.result = self.output.line(&format!("{:<10} {name}: {value}", "unknown"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes each record to a file of its own, named after its place, time, kind and id.
@@ -212,21 +320,18 @@ fn extract_failure(error: FileError) -> Failure {
     if exists { failure.hint("records are never replaced; choose an empty directory") } else { failure }
 }
 
-fn inspect_receipt(args: &Args, file: File, limits: &Limits, context: &Context, output: &Output) -> Done {
+fn inspect_receipt(args: &Args, mut file: File, limits: &Limits, context: &Context, output: &Output) -> Done {
     let named = |failure: Failure| failure.context(shown(&args.file));
-    let mut text = Vec::new();
-    // The container's reader refuses whatever is larger than a bundle may be.
-    let most = limits.bundle_bytes.saturating_add(1);
-    file.take(most).read_to_end(&mut text).map_err(|error| named(error.into()))?;
     let trusted = context.receipt_keys(args.receipt_key.as_deref())?;
-    let opened = receipt::open(&text, &trusted, limits).map_err(|error| named(error.into()))?;
+    let opened = receipt::open_file(&mut file, &trusted, limits).map_err(|error| named(error.into()))?;
     if output.is_json() {
-        let document: Value = serde_json::from_slice(&opened.document)?;
-        output.document(&json!({
-            "type": "receipt",
-            "trust": if opened.trusted { "trusted" } else { "unknownSigner" },
-            "receipt": document,
-        }))?;
+        output.document(&ReceiptDocument {
+            trust: trust(opened.trusted),
+            warning: warning(opened.trusted, &opened.receipt.key),
+            kind: "receipt",
+            key: &opened.receipt.key,
+            receipt: serde_json::from_slice(&opened.document)?,
+        })?;
     } else {
         print_receipt(&shown(&args.file), &opened, output)?;
     }
@@ -252,11 +357,7 @@ fn print_receipt(name: &str, opened: &receipt::Opened, output: &Output) -> Resul
     print_unknown(&opened.document, RECEIPT_MEMBERS, output)?;
     output.line(&format!("\n{}:", count(receipt.records.len(), "record")))?;
     for record in &receipt.records {
-        let status = match record.status {
-            RecordStatus::Accepted => "accepted",
-            RecordStatus::Duplicate => "duplicate",
-            RecordStatus::Rejected => "rejected",
-        };
+        let status = record.status.as_str();
         let reason = record.reason.as_deref().map(|reason| format!(": {}", escaped(reason))).unwrap_or_default();
         output.line(&format!("  {} {status}{reason}", record.id))?;
     }

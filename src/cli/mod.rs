@@ -3,6 +3,8 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 valid but of an
 //! unknown signer, 4 no bundle was written.
 
+#[cfg(feature = "ingest")]
+mod archive;
 #[cfg(feature = "agent")]
 mod collect;
 mod context;
@@ -18,6 +20,7 @@ mod inspect;
 mod interrupt;
 mod keys;
 mod output;
+mod passphrase;
 mod preview;
 mod pseudonym;
 mod receipt;
@@ -31,6 +34,7 @@ mod serve;
 #[cfg(feature = "agent")]
 mod source;
 mod status;
+mod terminal;
 mod values;
 mod verify;
 

@@ -1,7 +1,7 @@
 //! The only place that prints.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,7 +10,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use kubermatic_telemetry::record::values::is_invisible;
+use kubermatic_telemetry::text::is_safe;
+
+pub use kubermatic_telemetry::text::escaped;
 
 use super::failure::Failure;
 
@@ -47,21 +49,20 @@ impl Output {
         }
     }
 
-    /// Prints a line of data.
+    /// Prints a line of data, or several.
     pub fn line(&self, text: &str) -> Result<(), Failure> {
-        self.data(format!("{text}\n").as_bytes())
+        self.data(printable(&format!("{text}\n")).as_bytes())
     }
 
-    /// Prints a JSON document.
+    #[expect(clippy::unused_self, reason = "what prints has an Output in hand")]
+    /// Prints a JSON document, indented, and escapes more in it than JSON asks for.
     pub fn document<T: Serialize>(&self, document: &T) -> Result<(), Failure> {
-        // JSON escapes only the oldest control characters by itself; these can stand in strings alone.
-        let text = serde_json::to_string_pretty(document)?;
-        self.line(
-            &text
-                .chars()
-                .map(|c| if is_safe(c) || c == '\n' { c.to_string() } else { unicode_escape(c) })
-                .collect::<String>(),
-        )
+        let text = serde_json::to_string(document)?;
+        let mut stdout = BufWriter::new(io::stdout().lock());
+        match write_indented(&text, &mut stdout).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|error| Failure::from(error).context("can't write to stdout")),
+        }
     }
 
     /// Says something to the person.
@@ -99,7 +100,73 @@ impl Output {
 
 /// Prints a line to stderr. Where that can't be written, a full disk say, what is being done matters more than words.
 fn tell(text: &str) {
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    let _ = io::stderr().write_all(printable(&format!("{text}\n")).as_bytes());
+}
+
+/// Lines with whatever would act on a terminal escaped: a net below those who compose them.
+fn printable(lines: &str) -> String {
+    lines
+        .split_inclusive('\n')
+        .map(|line| line.strip_suffix('\n').map_or(escaped(line), |line| escaped(line) + "\n"))
+        .collect()
+}
+
+/// How deep a document is indented. What lies deeper stays on its line: spaces before each of many brackets would be far
+/// more than the document.
+const DEEPEST: usize = 8;
+
+/// Writes compact JSON indented by two spaces, piece by piece: a document from outside can be large.
+fn write_indented(json: &str, out: &mut impl io::Write) -> io::Result<()> {
+    let (mut depth, mut in_string, mut is_escaped) = (0, false, false);
+    let mut characters = json.chars().peekable();
+    while let Some(c) = characters.next() {
+        if in_string {
+            (in_string, is_escaped) = (is_escaped || c != '"', !is_escaped && c == '\\');
+            if is_safe(c) {
+                write!(out, "{c}")?;
+            } else {
+                out.write_all(unicode_escape(c).as_bytes())?;
+            }
+            continue;
+        }
+        match c {
+            '{' | '[' => {
+                write!(out, "{c}")?;
+                // An empty object or array stays on its line.
+                if let Some(close) = characters.next_if(|next| matches!(next, '}' | ']')) {
+                    write!(out, "{close}")?;
+                } else {
+                    depth += 1;
+                    if depth <= DEEPEST {
+                        new_line(depth, out)?;
+                    }
+                }
+            }
+            '}' | ']' => {
+                if depth <= DEEPEST {
+                    new_line(depth - 1, out)?;
+                }
+                depth -= 1;
+                write!(out, "{c}")?;
+            }
+            ',' => {
+                write!(out, ",")?;
+                if depth <= DEEPEST {
+                    new_line(depth, out)?;
+                }
+            }
+            ':' => write!(out, ": ")?,
+            _ => {
+                in_string = c == '"';
+                write!(out, "{c}")?;
+            }
+        }
+    }
+    writeln!(out)
+}
+
+fn new_line(depth: usize, out: &mut impl io::Write) -> io::Result<()> {
+    write!(out, "\n{:1$}", "", 2 * depth)
 }
 
 /// A progress bar in waiting.
@@ -152,16 +219,6 @@ pub fn start_log(verbosity: Option<u8>) {
     let _ = tracing_subscriber::registry().with(lines).with(own).try_init();
 }
 
-/// Text from outside with control characters escaped.
-pub fn escaped(text: &str) -> String {
-    text.chars().map(|c| if is_safe(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
-}
-
-/// Whether a character shows as itself and leaves the text around it alone.
-fn is_safe(c: char) -> bool {
-    !c.is_control() && !is_invisible(c)
-}
-
 /// A character as JSON escapes it.
 fn unicode_escape(c: char) -> String {
     let mut text = String::new();
@@ -188,4 +245,38 @@ pub fn bytes(count: u64) -> String {
 /// A number of things: `1 record`, `2 records`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_look_as_serde_would_indent_them() {
+        let document = serde_json::json!({
+            "a": [], "b": {}, "c": [1, -2.5e30, true, null], "d": {"e": "[{,:\\\"}", "f": [[], [{}]]}, "": "",
+        });
+        let mut out = Vec::new();
+        write_indented(&document.to_string(), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string_pretty(&document).unwrap() + "\n");
+    }
+
+    #[test]
+    fn what_lies_deep_in_a_document_stays_on_its_line() {
+        let document = "[".repeat(DEEPEST) + "[1,[2,{\"a\":3}]],4" + &"]".repeat(DEEPEST);
+        let mut out = Vec::new();
+        write_indented(&document, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 2 * DEEPEST + 2);
+        let deepest = "  ".repeat(DEEPEST);
+        assert!(text.contains(&format!("\n{deepest}[1,[2,{{\"a\": 3}}]],\n{deepest}4\n")), "{text}");
+    }
+
+    #[test]
+    fn what_acts_on_a_terminal_is_escaped_in_lines_and_documents() {
+        assert_eq!(printable("a\u{1b}[2J\nb\r\n\u{202e}"), "a\\u{1b}[2J\nb\\u{d}\n\\u{202e}");
+        let mut out = Vec::new();
+        write_indented(&serde_json::json!(["\u{9b}\u{e0041}"]).to_string(), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "[\n  \"\\u009b\\udb40\\udc41\"\n]\n");
+    }
 }

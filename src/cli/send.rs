@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use kubermatic_telemetry::bundle::{Limits, verify};
 use kubermatic_telemetry::digest::Sha256Digest;
-use kubermatic_telemetry::identity::Identity;
+use kubermatic_telemetry::identity::{Identity, Signer};
 use kubermatic_telemetry::keys::PublicKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::{self, Receipt};
@@ -29,6 +29,7 @@ use super::failure::Failure;
 use super::files::{Target, open_bundle};
 use super::interrupt::Interruptible;
 use super::output::Output;
+use super::passphrase::PassphraseArgs;
 use super::receipt::{tell, trusted_keys};
 use super::values::duration;
 
@@ -75,6 +76,8 @@ pub struct Args {
     /// A file with the bearer token that a closed server asks for.
     #[arg(long, value_name = "FILE", env = "KUBERMATIC_TELEMETRY_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     /// How long connecting may take.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15s")]
     connect_timeout: Duration,
@@ -120,7 +123,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let mut rows = Vec::new();
     let sent = match &args.bundle {
         Some(bundle) => sender.carried(bundle, args.receipt.as_deref(), &mut rows),
-        None => sender.pending(args.note.clone(), &mut rows),
+        None => sender.pending(args, &mut rows),
     };
     let later = match &sent {
         Err(failure) => failure.has_cause(|error: &SendError| matches!(error, SendError::Later { .. })),
@@ -179,7 +182,7 @@ fn oldest(store: &Store) -> Result<Option<Timestamp>, Failure> {
 
 impl Sender<'_> {
     /// Delivers the bundles that have no receipt, oldest first, and then what is in none of them.
-    fn pending(&self, note: Option<String>, rows: &mut Vec<Value>) -> Result<(), Failure> {
+    fn pending(&self, args: &Args, rows: &mut Vec<Value>) -> Result<(), Failure> {
         let Some(identity) = self.context.identity()? else {
             self.output.note("nothing is pending: nothing was sent");
             return Ok(());
@@ -196,22 +199,32 @@ impl Sender<'_> {
         for export in unanswered {
             self.kept(&identity, export.sequence, rows)?;
         }
-        let limits = Limits::default();
-        let selection = Selection { note, ..Selection::default() };
-        let store = self.context.locked_store(&identity)?;
-        let mut progress = self.output.progress("packing");
-        let mut heard = |done, total| progress.update(done, total);
-        let environment = self.context.environment();
-        let packed = reporter::export(&store, &identity, &selection, &limits, environment, &mut heard)?;
-        drop((store, progress));
-        if let Some((export, _)) = packed {
+        if let Some(sequence) = self.pack(&identity, args)? {
             sent += 1;
-            self.kept(&identity, export.sequence, rows)?;
+            self.kept(&identity, sequence, rows)?;
         }
         if sent == 0 {
             self.output.note("nothing is pending: nothing was sent");
         }
         Ok(())
+    }
+
+    /// Packs what is pending into a new bundle, and gives its sequence number.
+    fn pack(&self, identity: &Identity, args: &Args) -> Result<Option<u64>, Failure> {
+        let selection = Selection { note: args.note.clone(), ..Selection::default() };
+        let nothing = |store: &Store| Ok::<_, Failure>(reporter::select(store, &selection)?.is_empty());
+        if self.context.store(identity)?.as_ref().map_or(Ok(true), nothing)? {
+            return Ok(None);
+        }
+        // Before others have to wait for the store.
+        let passphrase = args.passphrase.of_identity(identity)?;
+        let store = self.context.locked_store(identity)?;
+        let signer = Signer::open(identity, passphrase.as_ref())?;
+        let mut progress = self.output.progress("packing");
+        let mut heard = |done, total| progress.update(done, total);
+        let (limits, environment) = (Limits::default(), self.context.environment());
+        let packed = reporter::export(&store, &signer, &selection, &limits, environment, &mut heard)?;
+        Ok(packed.map(|(export, _)| export.sequence))
     }
 
     /// Delivers a bundle that lies in the store.

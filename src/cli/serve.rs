@@ -11,15 +11,12 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
-use kubermatic_telemetry::clock::System;
-use kubermatic_telemetry::ingest::archive::Archive;
-use kubermatic_telemetry::ingest::local_receipt_key;
 use kubermatic_telemetry::ingest::server::{self, Connections, Quotas, Service, Settings, Tls, Token, Trusted};
 
 use super::Done;
+use super::archive::{ArchiveArgs, receipt_key};
 use super::failure::Failure;
 use super::files::LimitArgs;
-use super::ingest::{ArchiveArgs, read_key};
 use super::interrupt;
 use super::output::{Output, count};
 use super::values::{at_least_one, duration};
@@ -114,10 +111,9 @@ pub fn run(args: &Args, output: &Output) -> Done {
     let mut asked = interrupt::listen(args.grace + Duration::from_secs(10))?;
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let keyring = Trusted::load(args.archive.keyring.clone(), args.keyring_age)?;
-    args.archive.check(&*keyring.now()?)?;
-    let archive = Archive::open(&args.archive.archive, runtime.handle().clone())?;
-    let given = args.archive.receipt_key.as_deref().map(read_key).transpose()?;
-    let receipt_key = given.map_or_else(|| local_receipt_key(&archive, &System), Ok)?;
+    let given = args.archive.given_key()?;
+    let archive = args.archive.open(&*keyring.now()?, runtime.handle().clone())?;
+    let receipt_key = receipt_key(given.as_ref(), &archive)?;
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
         _ => None,
@@ -180,6 +176,7 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
     Ok(Settings {
         limits: args.limits.limits(),
         policy: args.archive.policy(),
+        pins_per_hour: args.archive.pins_per_hour,
         token: args.token_file.as_deref().map(read_token).transpose()?,
         uploads: args.max_uploads,
         checks: args.max_checks.unwrap_or_else(processors),

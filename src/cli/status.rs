@@ -30,7 +30,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let store = identity.as_ref().map(|identity| context.store(identity)).transpose()?.flatten();
     let state = store.as_ref().map(State::read).transpose()?.unwrap_or_default();
     if output.is_json() {
-        let key = identity.as_ref().map(|identity| identity.signing_key().public().id());
+        let key = identity.as_ref().map(|identity| identity.public_key().id());
         output.document(&json!({
             "telemetry": { "on": telemetry.on, "decidedBy": telemetry.by.as_str() },
             "client": identity.as_ref().map(kubermatic_telemetry::identity::Identity::client),
@@ -54,7 +54,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     match &identity {
         Some(identity) => {
             output.line(&format!("client     {}", identity.client()))?;
-            output.line(&format!("key        {}", identity.signing_key().public().id()))?;
+            output.line(&format!("key        {}", identity.public_key().id()))?;
         }
         None => output.line("client     none yet: `init`, or the first collection, makes one")?,
     }

@@ -5,11 +5,12 @@
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::archive::{Archive, ArchiveError, client_prefix, read_file};
+use super::archive::{Archive, ArchiveError, client_prefix};
 use super::audit::{self, Refusal};
 use super::{chain, records};
 use crate::bundle::container::{self, Shape};
@@ -20,7 +21,7 @@ use crate::clock::Environment;
 use crate::digest::Sha256Digest;
 use crate::keys::keyring::{Keyring, Trust, Trusts};
 use crate::keys::rotation::Link;
-use crate::keys::{KeyError, KeyId, PublicKey, SigningKey, rotation};
+use crate::keys::{self, KeyError, KeyId, PrivateKey, PublicKey, SigningKey};
 use crate::receipt::{FORMAT, Receipt};
 use crate::store::durable::{self, Access, Existing, FileError};
 
@@ -40,12 +41,22 @@ pub enum IngestError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// Nothing is known of the client.
-    #[error("client {client} is not in the keyring; the bundle is intact and signed by {key}")]
+    #[error("client {client} is not in the keyring; the bundle is intact and signed by {key}{}", claim(replaces.as_ref()))]
     UnknownSigner {
         /// The client.
         client: Uuid,
         /// The signer.
         key: KeyId,
+        /// The client that it says it continues.
+        replaces: Option<Uuid>,
+    },
+    /// Too many unknown clients at once.
+    #[error("client {client} is unknown, and {most} unknown clients were accepted within this hour already")]
+    TooManyPins {
+        /// The client.
+        client: Uuid,
+        /// How many an hour are accepted.
+        most: usize,
     },
     /// The archive fails.
     #[error(transparent)]
@@ -57,8 +68,13 @@ pub enum IngestError {
     #[error("the archive is not a local directory, so a receipt key must be given")]
     NoReceiptKey,
     /// The receipt key can't be read.
-    #[error("the receipt key of the archive")]
-    ReceiptKey(#[from] KeyError),
+    #[error("{}", path.display())]
+    ReceiptKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyError,
+    },
     /// More than a quota allows.
     #[error("the quota of {what} is used up")]
     Throttled {
@@ -77,7 +93,7 @@ impl IngestError {
     fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Verify(VerifyError::Io(_) | VerifyError::TrustUnavailable(_) | VerifyError::Changed) => None,
-            Self::Verify(error) => Some(error.code()),
+            Self::Verify(error) => Some(error.code().as_str()),
             Self::UnknownSigner { .. } => Some("signerUnknown"),
             _ => None,
         }
@@ -95,8 +111,8 @@ pub struct Accepted {
     pub document: Receipt,
     /// Whether it was accepted before, so that the receipt is an old one.
     pub again: bool,
-    /// Whether its signer's key was pinned just now.
-    pub pinned: bool,
+    /// The key that was pinned just now for an unknown client.
+    pub pinned: Option<KeyId>,
 }
 
 /// Bounds how much is accepted, where somebody has to.
@@ -136,94 +152,16 @@ pub struct Ingest<'a> {
     pub keyring: &'a Keyring,
     /// Whether unknown clients are welcome.
     pub policy: Policy,
+    /// How many of them an hour, whoever writes to the archive.
+    pub pins_per_hour: usize,
     /// What a bundle may be.
     pub limits: &'a Limits,
     /// How much is accepted.
     pub gate: &'a dyn Gate,
 }
 
-impl Trusts for Ingest<'_> {
-    fn judge(&self, client: Uuid, signer: &PublicKey, chain: &[Link]) -> io::Result<Trust> {
-        let mut keyring = self.keyring.clone();
-        // What the archive knows never speaks for a client that nobody let in.
-        if self.keyring.lists(client) || self.policy == Policy::Tofu {
-            self.judge_known(&mut keyring, client, signer, chain).map_err(io::Error::other)
-        } else {
-            Ok(keyring.judge(client, signer, chain))
-        }
-    }
-}
-
-impl Ingest<'_> {
-    /// Judges with the archive's help: the pinned key, unless the keyring lists the client, and the chain by which an
-    /// earlier bundle introduced the signer. A kept chain is judged anew each time, so that revoking a key in it ends it.
-    fn judge_known(
-        &self,
-        keyring: &mut Keyring,
-        client: Uuid,
-        signer: &PublicKey,
-        chain: &[Link],
-    ) -> Result<Trust, ArchiveError> {
-        let prefix = client_prefix(client);
-        if !self.keyring.lists(client)
-            && let Some(pem) = self.archive.get(&format!("{prefix}/pinned.pem"))?
-        {
-            keyring.insert(client, PublicKey::all_from_pem(&String::from_utf8_lossy(&pem)).unwrap_or_default());
-        }
-        let mut judged = keyring.judge(client, signer, chain);
-        if !chain.is_empty() || judged != Trust::Conflict {
-            return Ok(judged);
-        }
-        for name in self.archive.list(&rotations(client))? {
-            if !name.starts_with(key_digits(&signer.id())) {
-                continue;
-            }
-            let kept = self.archive.get(&format!("{}/{name}", rotations(client)))?.unwrap_or_default();
-            let kept: Vec<Link> = serde_json::from_slice(&kept).unwrap_or_default();
-            if kept.is_empty() || rotation::check(&kept, client, signer).is_err() {
-                continue;
-            }
-            match keyring.judge(client, signer, &kept) {
-                Trust::Trusted => return Ok(Trust::Trusted),
-                // Says more than that the key is not the client's.
-                Trust::Revoked => judged = Trust::Revoked,
-                Trust::Unknown | Trust::Conflict => {}
-            }
-        }
-        Ok(judged)
-    }
-
-    /// Pins the key of an unknown client's first bundle. Of two at once one wins, and the other is judged by it.
-    fn pin(&self, manifest: &Manifest, environment: &dyn Environment) -> Result<bool, IngestError> {
-        let (client, key) = (manifest.client, manifest.key.clone());
-        if self.policy != Policy::Tofu || self.keyring.lists(client) {
-            return Err(IngestError::UnknownSigner { client, key });
-        }
-        let name = format!("{}/pinned.pem", client_prefix(client));
-        if !self.archive.has(&name)? {
-            self.gate.admit_new()?;
-            audit::pinning(self.archive, client, &key, environment)?;
-        }
-        let pinned = self.archive.create(&name, manifest.public_key.to_pem().into_bytes())?;
-        match self.judge(client, &manifest.public_key, &manifest.rotation) {
-            Ok(Trust::Trusted) => Ok(pinned),
-            Ok(_) => Err(VerifyError::Conflict { client, key }.into()),
-            Err(error) => Err(VerifyError::TrustUnavailable(error).into()),
-        }
-    }
-
-    /// Keeps the chain that led to the signer: the client sends it only until it has a receipt.
-    fn keep_rotation(&self, manifest: &Manifest) -> Result<(), IngestError> {
-        if manifest.rotation.is_empty() {
-            return Ok(());
-        }
-        let chain = serde_json::to_vec(&manifest.rotation).map_err(|error| IngestError::System(error.into()))?;
-        // Another chain to the same key is kept beside it: a key of one may be revoked.
-        let digest = Sha256Digest::of(&chain).to_string();
-        let name = format!("{}/{}-{}.json", rotations(manifest.client), key_digits(&manifest.key), &digest[..12]);
-        self.archive.create(&name, chain)?;
-        Ok(())
-    }
+fn claim(replaces: Option<&Uuid>) -> String {
+    replaces.map(|client| format!("; it says that it continues client {client}")).unwrap_or_default()
 }
 
 /// Where a receipt lies, by the digest of its manifest.
@@ -250,16 +188,6 @@ pub fn find_receipt(archive: &Archive, manifest_sha256: Sha256Digest) -> Result<
         archive.settle(&[&name])?;
     }
     Ok(receipt)
-}
-
-/// Where the chains lie that introduced keys.
-fn rotations(client: Uuid) -> String {
-    format!("{}/rotations", client_prefix(client))
-}
-
-/// The digits of a key id, which names of objects can have.
-fn key_digits(key: &KeyId) -> &str {
-    key.as_str().trim_start_matches("sha256:")
 }
 
 /// Accepts a bundle: verifies it, keeps it, and signs a receipt for it with `receipt_key`, which is asked for only when
@@ -339,7 +267,7 @@ fn keep<R: Read + Seek>(
     environment: &dyn Environment,
 ) -> Result<Accepted, IngestError> {
     let pinned = match verified.trust {
-        Trust::Trusted => false,
+        Trust::Trusted => None,
         _ => ingest.pin(&verified.manifest, environment)?,
     };
     let (manifest, manifest_sha256) = (verified.manifest.clone(), verified.manifest_sha256);
@@ -412,7 +340,7 @@ impl Ingest<'_> {
         name: &str,
         receipt: Vec<u8>,
         again: bool,
-        pinned: bool,
+        pinned: Option<KeyId>,
     ) -> Result<Accepted, IngestError> {
         let document = crate::receipt::open(&receipt, &[], self.limits)?.receipt;
         let entry = audit::accepted(self.archive, &manifest, &document)?;
@@ -428,9 +356,10 @@ impl Ingest<'_> {
 pub fn local_receipt_key(archive: &Archive, environment: &dyn Environment) -> Result<SigningKey, IngestError> {
     let directory = archive.directory().ok_or(IngestError::NoReceiptKey)?;
     let path = directory.join("receipt-key.pem");
-    if read_file(&path)?.is_none() {
+    if !path.exists() {
         let key = SigningKey::generate(environment).map_err(IngestError::System)?;
-        let made = durable::write(&path, key.to_pem()?.as_bytes(), Access::Private, Existing::Refuse);
+        let pem = keys::to_pem(&key, None, environment).map_err(IngestError::System)?;
+        let made = durable::write(&path, pem.as_bytes(), Access::Private, Existing::Refuse);
         // Whoever made one at the same time has won.
         if let Err(error) = made
             && error.source.kind() != io::ErrorKind::AlreadyExists
@@ -438,10 +367,11 @@ pub fn local_receipt_key(archive: &Archive, environment: &dyn Environment) -> Re
             return Err(error.into());
         }
     }
-    let text = zeroize::Zeroizing::new(read_file(&path)?.unwrap_or_default());
-    let key = SigningKey::from_pem(&text)?;
+    let read = PrivateKey::read(&path).map_err(|source| FileError::reading(&path, source))?;
+    let key = read.and_then(|key| key.unlock(None)).map_err(|source| IngestError::ReceiptKey { path, source })?;
     let public = directory.join("receipt-key.pub.pem");
-    if read_file(&public)?.is_none() {
+    // Somebody may have put another private key there.
+    if std::fs::read_to_string(&public).ok() != Some(key.public().to_pem()) {
         durable::write(&public, key.public().to_pem().as_bytes(), Access::Public, Existing::Replace)?;
     }
     Ok(key)

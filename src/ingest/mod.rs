@@ -4,8 +4,10 @@ mod accept;
 pub mod archive;
 mod audit;
 mod chain;
+pub mod operator;
 mod records;
 pub mod server;
+mod trust;
 
 pub use accept::{
     Accepted, Gate, Ingest, IngestError, OpenGate, Policy, accept, close, find_receipt, local_receipt_key,

@@ -2,6 +2,10 @@
 //! (RFC 8410), as `openssl pkey` reads and writes them.
 
 pub mod keyring;
+mod passphrase;
+mod pem;
+mod private;
+mod protected;
 pub mod rotation;
 
 use std::fmt;
@@ -9,14 +13,20 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::Signer as _;
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+pub use passphrase::{Passphrase, PassphraseError};
+pub use private::{PrivateKey, to_pem};
+
 /// The DER of an Ed25519 SPKI up to the 32 bytes of the key (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// The DER of an Ed25519 private key up to its 32 bytes: PKCS#8 version 1 (RFC 8410, section 7), since OpenSSL 3.0 does
+/// not read the newer version with the public key.
+const PKCS8_PREFIX: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// What is wrong with a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +34,34 @@ pub enum KeyError {
     /// Not a PKCS#8 PEM of an Ed25519 key.
     #[error("not an Ed25519 private key in PEM (PKCS#8, `BEGIN PRIVATE KEY`)")]
     NotPrivate,
+    /// More than one key where one is expected.
+    #[error("holds more than one key of a kind")]
+    Several,
+    /// A private key with another one's public key.
+    #[error("the public key in it is not that of the private key")]
+    Mismatch,
+    /// A passphrase is needed.
+    #[error("the private key is encrypted, and there is no passphrase")]
+    Locked,
+    /// The passphrase is another one.
+    #[error("wrong passphrase, or the encrypted private key is damaged")]
+    WrongPassphrase,
+    /// An encryption that is not known, or not encoded as it must be.
+    #[error("the private key is encrypted in a way that this program does not read, or damaged")]
+    UnknownEncryption,
+    /// Decrypting would take too much.
+    #[error("the private key asks for {asked} {what}, and at most {most} are allowed")]
+    Cost {
+        /// What it asks for.
+        what: &'static str,
+        /// How much.
+        asked: u64,
+        /// How much it may ask for.
+        most: u64,
+    },
+    /// An encrypted private key without its public key, which is needed where no passphrase is asked for.
+    #[error("the private key is encrypted, and its public key is not beside it")]
+    PublicMissing,
     /// No public key in the PEM text.
     #[error("no Ed25519 public key in PEM (`BEGIN PUBLIC KEY`) in it")]
     NotPublic,
@@ -33,6 +71,31 @@ pub enum KeyError {
     /// Not a key id.
     #[error("not a key id (`sha256:` and 64 hexadecimal digits)")]
     NotKeyId,
+}
+
+impl KeyError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotPrivate => Some(
+                "`openssl genpkey -algorithm ed25519` makes such a key; others are converted with `openssl pkcs8 -topk8`",
+            ),
+            Self::NotPublic => Some("`keys export` writes it, or: openssl pkey -in PRIVATE.pem -pubout"),
+            Self::UnexpectedPrivate => {
+                Some("private keys stay where they were made; take its public key: openssl pkey -in FILE -pubout")
+            }
+            Self::Locked | Self::WrongPassphrase => Some(
+                "give the passphrase on a terminal when asked, or with --passphrase-file FILE or --passphrase-fd NUMBER",
+            ),
+            Self::UnknownEncryption | Self::Cost { .. } => {
+                Some("encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW")
+            }
+            Self::PublicMissing => Some("add the public key to the file: openssl pkey -in FILE -pubout >> FILE"),
+            Self::NotKeyId => Some("`keys show` prints the key id of an installation"),
+            Self::Several | Self::Mismatch => None,
+        }
+    }
 }
 
 /// The id of a public key: `sha256:` and the hex SHA-256 of its SPKI DER.
@@ -132,12 +195,8 @@ impl PublicKey {
         if text.contains("PRIVATE KEY-----") {
             return Err(KeyError::UnexpectedPrivate);
         }
-        let blocks = text.split("-----BEGIN PUBLIC KEY-----").skip(1);
-        let keys = blocks.map(|block| {
-            let (body, _) = block.split_once("-----END PUBLIC KEY-----").ok_or(KeyError::NotPublic)?;
-            let body: String = body.split_ascii_whitespace().collect();
-            Self::from_spki(&BASE64.decode(body).map_err(|_| KeyError::NotPublic)?)
-        });
+        let blocks = pem::blocks(text).into_iter().filter(|block| block.label == "PUBLIC KEY");
+        let keys = blocks.map(|block| Self::from_spki(&block.der.ok_or(KeyError::NotPublic)?));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() { Err(KeyError::NotPublic) } else { Ok(keys) }
     }
@@ -184,21 +243,23 @@ impl SigningKey {
         Ok(Self::from_seed(&seed))
     }
 
-    /// Reads a PKCS#8 PEM, with or without the public key in it.
+    /// Reads a PKCS#8 PEM that is not encrypted, with or without the public key in it.
     ///
     /// # Errors
     /// A text that is none.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        ed25519_dalek::SigningKey::from_pkcs8_pem(text.trim()).map(Self).map_err(|_| KeyError::NotPrivate)
+        PrivateKey::from_pem(text)?.unlock(None)
     }
 
-    /// The key as PKCS#8 PEM, version 1: OpenSSL 3.0 does not read the newer version with the public key.
-    ///
-    /// # Errors
-    /// None that can be met; the encoder has the type.
-    pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        let keypair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
-        keypair.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::NotPrivate)
+    fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        ed25519_dalek::SigningKey::from_pkcs8_der(der).map(Self).map_err(|_| KeyError::NotPrivate)
+    }
+
+    fn to_der(&self) -> Zeroizing<[u8; 48]> {
+        let mut der = Zeroizing::new([0; 48]);
+        der[..16].copy_from_slice(&PKCS8_PREFIX);
+        der[16..].copy_from_slice(self.0.as_bytes());
+        der
     }
 
     /// The public key that belongs to it.
@@ -214,11 +275,13 @@ impl SigningKey {
     }
 }
 
+/// What lay in `keys/receipts/` when this was built.
+const RECEIPT_KEYS: &[&str] = &include!(concat!(env!("OUT_DIR"), "/receipt_keys.rs"));
+
 /// The receipt keys that this release believes: those in `keys/receipts/` when it was built.
 #[must_use]
 pub fn compiled_in_receipt_keys() -> Vec<PublicKey> {
-    const PEMS: &[&str] = &include!(concat!(env!("OUT_DIR"), "/receipt_keys.rs"));
-    PEMS.iter().flat_map(|pem| PublicKey::all_from_pem(pem).unwrap_or_default()).collect()
+    RECEIPT_KEYS.iter().flat_map(|pem| PublicKey::all_from_pem(pem).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]
@@ -228,7 +291,7 @@ mod tests {
     #[test]
     fn keys_survive_their_pem() {
         let key = SigningKey::from_seed(&[7; 32]);
-        let pem = key.to_pem().unwrap();
+        let pem = to_pem(&key, None, &crate::clock::System).unwrap();
         assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEI"), "PKCS#8 v1, 48 bytes");
         assert_eq!(SigningKey::from_pem(&pem).unwrap().public(), key.public());
         let public = key.public();
@@ -238,6 +301,14 @@ mod tests {
         assert_eq!(PublicKey::all_from_pem(&two).unwrap().len(), 2);
         assert_eq!(PublicKey::all_from_pem(&pem), Err(KeyError::UnexpectedPrivate));
         assert_eq!(PublicKey::all_from_pem("nothing"), Err(KeyError::NotPublic));
+    }
+
+    #[test]
+    fn every_receipt_key_that_is_compiled_in_is_one() {
+        // The build looks at their shape only, not whether they are points of the curve.
+        for pem in RECEIPT_KEYS {
+            assert!(PublicKey::all_from_pem(pem).is_ok(), "{pem}");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! Rotation: the chain of statements by which older keys of a client name newer ones.
+//! Rotation: the chain of statements by which older keys of a client name newer ones, made and checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::PublicKey;
+use super::{PublicKey, SigningKey};
+
+/// How many links a chain may have; the same as the limit that verifying has unless it is told otherwise.
+pub const MOST_LINKS: usize = 16;
 
 /// One link: the previous key's signature that names the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,16 @@ pub struct Link {
     pub public_key: PublicKey,
     /// The signature in base64.
     pub signature: String,
+}
+
+impl Link {
+    /// Makes a link: the previous key names the next one, for one client.
+    #[must_use]
+    pub fn sign(client: Uuid, previous: &SigningKey, next: &PublicKey) -> Self {
+        let (previous_key, public_key) = (previous.public(), next.clone());
+        let signature = previous.sign(statement(client, &previous_key, &public_key).as_bytes());
+        Self { previous_key, public_key, signature: BASE64.encode(signature) }
+    }
 }
 
 /// A chain that does not hold.
@@ -57,5 +70,15 @@ pub fn check(chain: &[Link], client: Uuid, signer: &PublicKey) -> Result<(), Rot
     match chain.last() {
         Some(last) if last.public_key != *signer => Err(RotationError::End),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_may_be_as_long_as_verifying_takes_it() {
+        assert_eq!(crate::bundle::Limits::default().rotation, MOST_LINKS as u64);
     }
 }

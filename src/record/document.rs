@@ -1,131 +1,46 @@
-//! A record's canonical bytes with an index of its top-level members and of the rows in its keyed arrays.
+//! A record's canonical bytes with an outline of its top-level members and of the rows in its keyed arrays.
 //!
 //! Deltas and digests work on these bytes directly: no tree of values is ever built for a record that is packed or
-//! verified, so memory stays a small multiple of the record's size.
+//! verified, and its outline is small (`outline`), so that the memory of a record is that of its bytes.
 
-use std::ops::Range;
+use std::fmt;
 
-use super::canonical::{self, Bounds, CanonicalError, Form, KeyField, Scanned, Scanner};
+use super::canonical::walk::{Elements, Raw};
+use super::canonical::{self, Bounds, CanonicalError, Form, Scanner};
 use super::envelope::{Envelope, EnvelopeError};
+use super::outline::Outline;
 
-/// A place in a document's bytes. Records are far smaller than [`MAX_SIZE`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    start: u32,
-    end: u32,
-}
-
-/// No document can be larger than this, whatever the limits say; keys' lengths need a bit less than places.
+/// No document can be larger than this, whatever the limits say; outlines have no room for more.
 pub const MAX_SIZE: u64 = (u32::MAX >> 1) as u64;
 
-impl Span {
-    /// Places are below [`MAX_SIZE`], which [`Document::parse`] checks first.
-    #[expect(clippy::cast_possible_truncation, reason = "documents are at most MAX_SIZE bytes")]
-    pub fn new(range: Range<usize>) -> Self {
-        Self { start: range.start as u32, end: range.end as u32 }
-    }
-
-    pub fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-
-    /// The same place after what it lies in went from `from` to `to`.
-    fn moved(self, from: usize, to: usize) -> Self {
-        let range = self.range();
-        Self::new(range.start - from + to..range.end - from + to)
-    }
-}
-
-/// A top-level member.
-#[derive(Debug, Clone)]
-pub(crate) struct Member {
-    /// The name as spelled between the quotes.
-    pub name: Span,
-    pub value: Span,
-    pub rows: Option<Rows>,
-}
-
-/// The rows of a keyed array, sorted by their key.
-#[derive(Debug, Clone)]
-pub(crate) struct Rows {
-    pub field: KeyField,
-    pub rows: Vec<Row>,
-}
-
-/// One row of a keyed array. A record can have millions, so that each takes 16 bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Row {
-    value: Span,
-    /// Where the key's spelling begins.
-    key_start: u32,
-    /// How long it is, and in the lowest bit whether the row has a string `uuid`.
-    key_length: u32,
-}
-
-impl Row {
-    /// A row at `value` with its key at `key`; `has_uuid` decides what the array is keyed by.
-    pub fn new(value: Span, key: Span, has_uuid: bool) -> Self {
-        Self { value, key_start: key.start, key_length: (key.end - key.start) << 1 | u32::from(has_uuid) }
-    }
-
-    /// Indexes a row of `bytes` that was scanned.
-    pub fn index(row: &Scanned<'_>, field: KeyField, bytes: &[u8]) -> Option<Self> {
-        let key = row.keys.field(field)?;
-        let value = Span::new(row.range.clone());
-        Some(Self::new(value, Span::new(offset_of(bytes, key)), row.keys.uuid.is_some()))
-    }
-
-    pub fn value(self) -> Span {
-        self.value
-    }
-
-    /// The key's spelling between the quotes.
-    pub fn key(self) -> Span {
-        Span { start: self.key_start, end: self.key_start + (self.key_length >> 1) }
-    }
-
-    pub fn has_uuid(self) -> bool {
-        self.key_length & 1 == 1
-    }
-
-    /// The same row after what it lies in went from `from` to `to`.
-    pub fn moved(self, from: usize, to: usize) -> Self {
-        Self::new(self.value.moved(from, to), self.key().moved(from, to), self.has_uuid())
-    }
-}
-
 /// A canonical record in memory.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Document {
     bytes: Vec<u8>,
-    members: Vec<Member>,
+    outline: Outline,
+    /// How deep it nests, or more.
+    depth: usize,
 }
 
 impl Document {
-    /// Indexes canonical bytes.
+    /// Outlines canonical bytes.
     ///
     /// # Errors
     /// Bytes that are not the canonical spelling of a JSON object, or that exceed `bounds`.
     pub fn parse(bytes: Vec<u8>, bounds: &Bounds) -> Result<Self, CanonicalError> {
-        let mut members = Vec::new();
-        if bytes.len() as u64 > MAX_SIZE {
-            return Err(CanonicalError { path: "$".into(), reason: canonical::Reason::Spelling("a record of 2 GiB") });
-        }
-        let mut scanner = Scanner::new(&bytes, Form::Record, bounds);
-        scanner
-            .members_with(|scanner, name| {
-                let name = Span::new(offset_of(&bytes, name));
-                let (value, rows) = scan_member(scanner, &bytes)?;
-                members.push(Member { name, value, rows });
-                Ok(())
-            })
-            .and_then(|()| scanner.end())
-            .map_err(CanonicalError::rooted)?;
-        Ok(Self { bytes, members })
+        Self::parse_or_return(bytes, bounds).map_err(|(error, _)| error)
     }
 
-    pub(crate) fn from_parts(bytes: Vec<u8>, members: Vec<Member>) -> Self {
-        Self { bytes, members }
+    /// As [`Document::parse`], and gives bytes that are refused back.
+    pub(crate) fn parse_or_return(bytes: Vec<u8>, bounds: &Bounds) -> Result<Self, (CanonicalError, Vec<u8>)> {
+        match outline(&bytes, bounds) {
+            Ok((outline, depth)) => Ok(Self { bytes, outline, depth }),
+            Err(error) => Err((error.rooted(), bytes)),
+        }
+    }
+
+    pub(crate) fn from_parts(bytes: Vec<u8>, outline: Outline, depth: usize) -> Self {
+        Self { bytes, outline, depth }
     }
 
     /// The canonical bytes.
@@ -140,21 +55,13 @@ impl Document {
         self.bytes
     }
 
-    pub(crate) fn members(&self) -> &[Member] {
-        &self.members
+    pub(crate) fn outline(&self) -> &Outline {
+        &self.outline
     }
 
-    /// The text at a place, which is valid UTF-8 since the document was scanned.
-    pub(crate) fn text(&self, span: Span) -> &str {
-        std::str::from_utf8(&self.bytes[span.range()]).unwrap_or_default()
-    }
-
-    pub(crate) fn slice(&self, span: Span) -> &[u8] {
-        &self.bytes[span.range()]
-    }
-
-    fn member(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| self.text(member.name) == name)
+    /// How deep it nests at most.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
     }
 
     /// Reads the members that every record has.
@@ -162,51 +69,55 @@ impl Document {
     /// # Errors
     /// A record that lacks one of them or spells it wrong.
     pub fn envelope(&self) -> Result<Envelope, EnvelopeError> {
-        let value = |name| self.member(name).map(|member| self.text(member.value));
-        Envelope::from_members(value("kind"), value("version"), value("time"), value("complete"))
+        let value = |name: Raw<'_>| {
+            let member = self.outline.find(&self.bytes, name)?;
+            std::str::from_utf8(&self.bytes[member.value]).ok()
+        };
+        Envelope::from_members(value(b"kind"), value(b"version"), value(b"time"), value(b"complete"))
     }
 
-    /// How many rows each top-level array has, by name.
+    /// How many elements each top-level array has, by name.
     #[must_use]
     pub fn counts(&self) -> Vec<(String, u64)> {
-        let arrays = self.members.iter().filter(|member| self.bytes.get(member.value.range().start) == Some(&b'['));
-        arrays.map(|member| (canonical::unescape(self.text(member.name)).into_owned(), self.rows_in(member))).collect()
-    }
-
-    fn rows_in(&self, member: &Member) -> u64 {
-        if let Some(rows) = &member.rows {
-            return rows.rows.len() as u64;
-        }
-        let mut count = 0;
-        let bounds = Bounds { depth: usize::MAX, string: usize::MAX };
-        // The value was scanned before, so that it can't fail now.
-        let scanned = Scanner::new(self.slice(member.value), Form::Plain, &bounds).elements(|_| {
-            count += 1;
-            Ok(())
+        let members = self.outline.members(&self.bytes);
+        let arrays = members.filter(|member| self.bytes.get(member.value.start) == Some(&b'['));
+        let counts = arrays.map(|member| {
+            let count = match member.rows(&self.bytes) {
+                Some(rows) => u64::from(rows.count),
+                None => Elements::new(&self.bytes, member.value.start).count() as u64,
+            };
+            (canonical::text_of(member.name).into_owned(), count)
         });
-        debug_assert!(scanned.is_ok());
-        count
+        counts.collect()
     }
 }
 
-/// Passes over one top-level value and indexes it.
-pub(crate) fn scan_member<'a>(
-    scanner: &mut Scanner<'a>,
-    bytes: &'a [u8],
-) -> Result<(Span, Option<Rows>), CanonicalError> {
-    if scanner.peek() != Some(b'[') {
-        return Ok((Span::new(scanner.value()?.range), None));
+/// Outlines canonical bytes; also how deep they nest.
+fn outline(bytes: &[u8], bounds: &Bounds) -> Result<(Outline, usize), CanonicalError> {
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(CanonicalError { path: String::new(), reason: canonical::Reason::Spelling("a record of 2 GiB") });
     }
-    let start = scanner.position();
-    let mut rows = Vec::new();
-    let field = scanner.rows(|field, row| rows.extend(Row::index(row, field, bytes)))?;
-    Ok((Span::new(start..scanner.position()), field.map(|field| Rows { field, rows })))
+    let mut outline = Outline::default();
+    let mut scanner = Scanner::new(bytes, Form::Record, bounds);
+    scanner.members_with(|scanner, name| {
+        // Before the value: the name in its quotes and a colon.
+        let start = scanner.position() - name.len() - 3;
+        let (value, rows) = scanner.member_value()?;
+        outline.push(start..value.end, rows);
+        Ok(())
+    })?;
+    scanner.end()?;
+    Ok((outline, scanner.deepest()))
 }
 
-/// Where the slice `part` lies in `whole`, which it was cut from.
-pub(crate) fn offset_of(whole: &[u8], part: &str) -> Range<usize> {
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
-    start..start + part.len()
+/// Shows the bytes, and whether the outline is sound: one that was kept up to date by deltas has other landmarks than one
+/// that is new.
+impl fmt::Debug for Document {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sound = if self.outline.is_sound(&self.bytes) { "sound" } else { "broken" };
+        let bytes = String::from_utf8_lossy(&self.bytes);
+        formatter.debug_struct("Document").field("bytes", &bytes).field("outline", &sound).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
@@ -218,12 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn the_index_finds_members_rows_and_counts() {
+    fn the_outline_finds_members_rows_and_counts() {
         let text = r#"{"complete":false,"kind":"k","list":[1,2],"rows":[{"uuid":"a"},{"uuid":"b"}],"time":"2026-01-01T00:00:00Z","version":"v1"}"#;
         let document = parse(text).unwrap();
         assert_eq!(document.counts(), [("list".to_owned(), 2), ("rows".to_owned(), 2)]);
-        let rows = document.member("rows").unwrap().rows.as_ref().unwrap();
-        assert_eq!(document.text(rows.rows[1].key()), "b");
+        let member = document.outline.find(document.bytes(), b"rows").unwrap();
+        let rows = member.rows(document.bytes()).unwrap();
+        assert_eq!((rows.field, rows.count, rows.with_uuid), (canonical::KeyField::Uuid, 2, 2));
         let envelope = document.envelope().unwrap();
         assert_eq!((envelope.kind.as_str(), envelope.complete), ("k", false));
     }

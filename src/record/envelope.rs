@@ -51,9 +51,9 @@ pub enum EnvelopeError {
     },
 }
 
-const KIND_RULE: &str = "a string like `my-product` (lower case letters, digits and hyphens, at most 63)";
-const VERSION_RULE: &str = "a string like `v1`";
-const TIME_RULE: &str = "an RFC 3339 time like `2026-01-31T12:00:00Z`";
+pub(crate) const KIND_RULE: &str = "a string like `my-product` (lower case letters, digits and hyphens, at most 63)";
+pub(crate) const VERSION_RULE: &str = "a string like `v1`";
+pub(crate) const TIME_RULE: &str = "an RFC 3339 time like `2026-01-31T12:00:00Z`";
 
 macro_rules! text_newtype {
     ($name:ident, $field:literal, $rule:expr, $check:expr) => {

@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod foreign;
 pub mod kubermatic;
 pub mod kubernetes;
+pub(crate) mod outline;
 pub mod problem;
 pub mod reference;
 pub mod values;

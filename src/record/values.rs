@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::text::is_safe;
+
 /// What stands where a value is known to exist but not known to be anonymous.
 pub const OTHER: &str = "other";
 
@@ -267,28 +269,10 @@ impl Location {
     /// Keeps printable characters, at most [`Location::MAX`].
     #[must_use]
     pub fn new(raw: &str) -> Option<Self> {
-        let visible = |c: &char| !c.is_control() && !is_invisible(*c);
+        let visible = |c: &char| is_safe(*c);
         let printable = raw.trim().chars().filter(visible).take(Self::MAX).collect::<String>();
         (!printable.is_empty()).then_some(Self(printable))
     }
-}
-
-/// Characters that change how text around them looks, and could hide or turn what a person reads.
-#[must_use]
-pub fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 /// A distribution and its version, such as `Ubuntu 22.04.4`, or `other`.

@@ -16,7 +16,7 @@ use crate::bundle::pack::{self, Header, Item, PackError};
 use crate::bundle::{Limits, Manifest, verify};
 use crate::clock::Environment;
 use crate::digest::{Hashing, Sha256Digest};
-use crate::identity::Identity;
+use crate::identity::Signer;
 use crate::record::envelope::{Kind, RecordTime};
 use crate::store::durable::{self, FileError, failed};
 use crate::store::{Export, ExportedRecord, LockedStore, Store, StoreError, StoredRecord};
@@ -98,7 +98,7 @@ pub fn select(store: &Store, selection: &Selection) -> Result<Vec<StoredRecord>,
 /// See [`ExportError`]; the store is then as it was.
 pub fn export(
     store: &LockedStore,
-    identity: &Identity,
+    signer: &Signer,
     selection: &Selection,
     limits: &Limits,
     environment: &dyn Environment,
@@ -106,7 +106,7 @@ pub fn export(
 ) -> Result<Option<(Export, Manifest)>, ExportError> {
     let records = select(store, selection)?;
     let created = now(environment)?;
-    export_records(store, identity, records, &created, selection.note.clone(), limits, environment, progress)
+    export_records(store, signer, records, &created, selection.note.clone(), limits, environment, progress)
 }
 
 /// The time that a manifest made now says.
@@ -118,7 +118,7 @@ fn now(environment: &dyn Environment) -> Result<Seconds, ExportError> {
 #[expect(clippy::too_many_arguments, reason = "what a bundle is made of, where it goes, and who listens")]
 fn export_records(
     store: &LockedStore,
-    identity: &Identity,
+    signer: &Signer,
     mut records: Vec<StoredRecord>,
     created: &Seconds,
     note: Option<String>,
@@ -131,11 +131,11 @@ fn export_records(
     }
     let place = store.next_sequence()?;
     let bundle = environment.uuid_v7().map_err(ExportError::System)?;
-    let header = header(store, identity, bundle, place, created, note);
+    let header = header(store, signer, bundle, place, created, note)?;
     loop {
         // Unnamed and gone with the process; beside the store, where there is room for it.
         let mut payload = BufWriter::new(durable::scratch(store.path())?);
-        match pack_records(store, identity, &records, header.clone(), limits, &mut payload, &mut *progress) {
+        match pack_records(store, signer, &records, header.clone(), limits, &mut payload, &mut *progress) {
             Ok(packed) => {
                 let payload = payload.into_inner().map_err(|error| failed(BESIDE, store.path())(error.into_error()))?;
                 return commit(store, packed, payload).map(Some);
@@ -156,33 +156,33 @@ fn export_records(
 /// What the manifest of a bundle says beside its records.
 fn header(
     store: &Store,
-    identity: &Identity,
+    signer: &Signer,
     bundle: Uuid,
     (sequence, previous): (u64, Option<Sha256Digest>),
     created: &Seconds,
     note: Option<String>,
-) -> Header {
-    Header {
+) -> Result<Header, StoreError> {
+    Ok(Header {
         bundle,
-        client: identity.client(),
+        client: signer.client(),
         store: store.id(),
         sequence,
         previous,
-        rotation: Vec::new(),
-        replaces: identity.replaces(),
+        rotation: signer.unconfirmed(&store.confirmed_keys()?).to_vec(),
+        replaces: signer.replaces(),
         created: created.clone(),
         producer: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
         note,
         withheld: Vec::new(),
         dropped: store.dropped().values().sum(),
         discarded: store.discarded().values().sum(),
-    }
+    })
 }
 
 /// Packs `records` as they lie in the store.
 fn pack_records(
     store: &Store,
-    identity: &Identity,
+    signer: &Signer,
     records: &[StoredRecord],
     header: Header,
     limits: &Limits,
@@ -192,7 +192,7 @@ fn pack_records(
     let items = records.iter().map(|record| Item { id: record.id, envelope: record.envelope.clone() }).collect();
     let by_id: BTreeMap<_, _> = records.iter().map(|record| (record.id, record)).collect();
     let load = |id: Uuid| store.load(by_id.get(&id).ok_or(StoreError::Damaged { id })?);
-    pack::pack(header, items, load, identity.signing_key(), limits, payload, progress)
+    pack::pack(header, items, load, signer.signing_key(), limits, payload, progress)
 }
 
 /// The records that are what they were stored as; the others are set aside.
@@ -238,8 +238,9 @@ fn write_bundle(
         sha256,
         size,
         created: manifest.created.as_str().to_owned(),
+        key: Some(manifest.key.clone()),
         note: manifest.note.clone(),
-        withheld: manifest.withheld.clone(),
+        withheld: manifest.withheld.list(usize::MAX),
         delivered: false,
         records: manifest.records.iter().map(record).collect(),
     })

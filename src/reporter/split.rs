@@ -16,7 +16,7 @@ use crate::bundle::pack::PackError;
 use crate::bundle::{Limits, Manifest, verify};
 use crate::clock::Environment;
 use crate::digest::Sha256Digest;
-use crate::identity::Identity;
+use crate::identity::Signer;
 use crate::record::canonical::MAX_INTEGER;
 use crate::store::{Export, LockedStore, StoredRecord};
 
@@ -45,7 +45,7 @@ impl Plan {
 /// [`ExportError::DoesNotFit`] for a record that is too large even for a bundle of its own, or the store fails.
 pub fn plan(
     store: &LockedStore,
-    identity: &Identity,
+    signer: &Signer,
     selection: &Selection,
     limits: &Limits,
     environment: &dyn Environment,
@@ -60,7 +60,7 @@ pub fn plan(
     while let Some(first) = rest.first() {
         let mut exceeded = None;
         let count = most_that_fit(rest.len(), guess, |count| {
-            let limit = exceeds(store, identity, &rest[..count], &plan, limits)?;
+            let limit = exceeds(store, signer, &rest[..count], &plan, limits)?;
             let fits = limit.is_none();
             exceeded = limit.or(exceeded.take());
             Ok::<_, ExportError>(fits)
@@ -82,7 +82,7 @@ pub fn plan(
 /// As [`super::export`].
 pub fn export(
     store: &LockedStore,
-    identity: &Identity,
+    signer: &Signer,
     plan: &Plan,
     part: usize,
     limits: &Limits,
@@ -92,7 +92,7 @@ pub fn export(
     let kept = store.pending()?.into_iter().chain(store.rejected()?);
     let records = kept.filter(|record| ids.contains(&record.id)).collect();
     let (created, note) = (&plan.created, plan.note.clone());
-    export_records(store, identity, records, created, note, limits, environment, &mut |_, _| {})
+    export_records(store, signer, records, created, note, limits, environment, &mut |_, _| {})
 }
 
 /// Second 60 of a leap second counts as second 59, and what no clock shows comes first.
@@ -104,7 +104,7 @@ fn instant(record: &StoredRecord) -> Timestamp {
 /// bundle's manifest may say otherwise, so that the real one is never larger.
 fn exceeds(
     store: &LockedStore,
-    identity: &Identity,
+    signer: &Signer,
     records: &[StoredRecord],
     plan: &Plan,
     limits: &Limits,
@@ -112,8 +112,8 @@ fn exceeds(
     let Some(first) = records.first() else { return Ok(None) };
     let place = (MAX_INTEGER, Some(Sha256Digest::of(b"")));
     // Any UUIDv7 is as long as the bundle's.
-    let header = header(store, identity, first.id, place, &plan.created, plan.note.clone());
-    match pack_records(store, identity, records, header, limits, &mut io::sink(), &mut |_, _| {}) {
+    let header = header(store, signer, first.id, place, &plan.created, plan.note.clone())?;
+    match pack_records(store, signer, records, header, limits, &mut io::sink(), &mut |_, _| {}) {
         Ok(_) => Ok(None),
         Err(PackError::Limit(limit)) => Ok(Some(limit)),
         Err(error) => Err(Box::new(error).into()),

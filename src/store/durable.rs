@@ -288,6 +288,21 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     sync_directory(parent(to))
 }
 
+/// Removes the temporary files that interrupted writes left in a directory. They may hold keys.
+///
+/// # Errors
+/// One can't be removed.
+pub fn remove_temporary(directory: &Path) -> Result<(), FileError> {
+    let entries = fs::read_dir(directory).map_err(failed("read", directory))?;
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+    for name in names.collect::<io::Result<Vec<_>>>().map_err(failed("read", directory))? {
+        if is_temporary(&name) {
+            remove(&directory.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a file. One that is gone already is no error.
 ///
 /// # Errors
@@ -317,6 +332,15 @@ pub fn scratch(directory: &Path) -> Result<File, FileError> {
 pub fn open_lock(path: &Path) -> Result<File, FileError> {
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     opened.map_err(failed("open the lock", path))
+}
+
+/// Opens a file that is there to take a lock on it alone, which some file systems allow only to those that may write.
+///
+/// # Errors
+/// It can't be opened.
+pub fn open_existing(path: &Path) -> Result<File, FileError> {
+    let opened = OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path));
+    opened.map_err(failed("open", path))
 }
 
 /// Whether an open file is the one that a path names now.

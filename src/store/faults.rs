@@ -5,7 +5,7 @@ use std::io;
 
 /// What becomes of operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The process dies just before this operation, counted from 1: it and everything after it does not happen.
     Death(u64),
     /// This operation fails, and the process goes on.
@@ -23,14 +23,14 @@ thread_local! {
 }
 
 /// Runs something with a fault, and tells how many operations there were.
-pub(super) fn with<T>(fault: Option<Fault>, work: impl FnOnce() -> T) -> (T, u64) {
+pub(crate) fn with<T>(fault: Option<Fault>, work: impl FnOnce() -> T) -> (T, u64) {
     STATE.with_borrow_mut(|state| *state = State { fault, count: 0 });
     let result = work();
     let count = STATE.with_borrow_mut(|state| std::mem::take(state).count);
     (result, count)
 }
 
-pub(super) fn step(_: &'static str) -> io::Result<()> {
+pub(crate) fn step(_: &'static str) -> io::Result<()> {
     STATE.with_borrow_mut(|state| {
         state.count += 1;
         match state.fault {
@@ -41,6 +41,6 @@ pub(super) fn step(_: &'static str) -> io::Result<()> {
     })
 }
 
-pub(super) fn is_dead() -> bool {
+pub(crate) fn is_dead() -> bool {
     STATE.with_borrow(|state| matches!(state.fault, Some(Fault::Death(at)) if state.count >= at))
 }

@@ -20,6 +20,7 @@ use super::{
     list,
 };
 use crate::digest::Sha256Digest;
+use crate::keys::KeyId;
 use crate::record::canonical::MAX_INTEGER;
 
 /// One export.
@@ -38,6 +39,9 @@ pub struct Export {
     pub size: u64,
     /// When it was packed (RFC 3339).
     pub created: String,
+    /// The key that signed it; unknown of what earlier versions exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
     /// The note that went with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -133,6 +137,16 @@ impl Store {
     pub fn acknowledgements(&self) -> Result<Vec<Acknowledgement>, StoreError> {
         let entries = read_all(&self.path().join(RECEIPTS))?;
         Ok(by_receipt(entries.into_iter().filter_map(|(_, entry)| entry).collect()))
+    }
+
+    /// The keys of which a receipt says that ingest has accepted a bundle that they signed.
+    ///
+    /// # Errors
+    /// The ledger can't be read.
+    pub fn confirmed_keys(&self) -> Result<BTreeSet<KeyId>, StoreError> {
+        let answered: BTreeSet<_> = self.acknowledgements()?.into_iter().map(|word| word.manifest_sha256).collect();
+        let exports = self.exports()?.into_iter().filter(|export| answered.contains(&export.manifest_sha256));
+        Ok(exports.filter_map(|export| export.key).collect())
     }
 
     /// What receipts say that does not fit this store, with its likely cause.

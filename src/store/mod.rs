@@ -16,18 +16,18 @@
 
 pub mod durable;
 #[cfg(test)]
-mod faults;
+pub(crate) mod faults;
 mod ledger;
+pub(crate) mod lock;
 #[cfg(test)]
 mod model;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -55,8 +55,6 @@ const REASON: &str = ".reason";
 const KEPT_BUNDLES: usize = 12;
 /// How many bytes of them are kept, the newest in any case.
 const KEPT_BYTES: u64 = 1 << 30;
-/// How long to wait for another process that holds the lock.
-const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store that can't do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +102,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Another process holds the lock.
-    #[error("another process has been using the store {} for {} seconds", path.display(), LOCK_PATIENCE.as_secs())]
+    #[error("another process has been using the store {} for {} seconds", path.display(), lock::PATIENCE.as_secs())]
     Busy {
         /// The store.
         path: PathBuf,
@@ -491,21 +489,15 @@ impl LockedStore {
 /// # Errors
 /// The lock is not to be had.
 pub fn lock_directory(path: &Path) -> Result<File, StoreError> {
-    let name = path.join("lock");
-    let started = Instant::now();
-    let mut file = durable::open_lock(&name)?;
-    loop {
-        match file.try_lock() {
-            // The store may have been moved aside while this one waited; then the lock is another file.
-            Ok(()) if durable::is_same_file(&file, &name) => return Ok(file),
-            Ok(()) => file = durable::open_lock(&name)?,
-            Err(TryLockError::Error(error)) => return Err(failed("lock", &name)(error).into()),
-            Err(TryLockError::WouldBlock) if started.elapsed() > LOCK_PATIENCE => {
-                return Err(StoreError::Busy { path: path.to_owned() });
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
+    let lock = lock::wait(&path.join("lock"), lock::Share::Alone, durable::open_lock)?;
+    lock.ok_or_else(|| StoreError::Busy { path: path.to_owned() })
+}
+
+/// The client that a store belongs to, as far as can be told, whatever else is wrong with it.
+#[must_use]
+pub fn owner(path: &Path) -> Option<Uuid> {
+    let description: serde_json::Value = serde_json::from_slice(&fs::read(path.join("store.json")).ok()?).ok()?;
+    Uuid::try_parse(description["client"].as_str()?).ok()
 }
 
 /// An id of version 7 in the millisecond after another one's (RFC 9562, section 6.2), with the random bits of a third.

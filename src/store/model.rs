@@ -324,6 +324,7 @@ fn export(store: &LockedStore, records: &[StoredRecord]) -> Result<(), StoreErro
             sha256: Sha256Digest::of(b"a bundle"),
             size: 8,
             created: "2026-01-01T00:00:00Z".to_owned(),
+            key: None,
             note: None,
             withheld: Vec::new(),
             delivered: false,

@@ -4,9 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use kubermatic_telemetry::bundle::Code;
+use kubermatic_telemetry::bundle::altered::{self, Alteration};
+use kubermatic_telemetry::bundle::container::Shape;
+use kubermatic_telemetry::bundle::limits::Limit;
 use kubermatic_telemetry::record::catalogue;
 
-use crate::support::{Printed, root, skip};
+use crate::support::{Desk, Printed, root, skip};
 
 #[test]
 fn the_page_of_collected_data_is_the_catalogue() {
@@ -16,6 +20,57 @@ fn the_page_of_collected_data_is_the_catalogue() {
         fs::write(&path, &page).unwrap();
     }
     assert!(fs::read_to_string(&path).unwrap() == page, "docs/data-collected.md is not current; UPDATE_GOLDEN=1");
+}
+
+/// The tables of the format that are made from the program's own.
+fn tables_of_the_format() -> Vec<(&'static str, Vec<String>)> {
+    let code = |text: &str| format!("`{}`", text.replace('|', "\\|"));
+    let limits = Limit::ALL.iter().map(|limit| {
+        let default = limit.default();
+        let unit =
+            [("GiB", 30), ("MiB", 20), ("KiB", 10)].into_iter().find(|(_, bits)| default.is_multiple_of(1 << bits));
+        let rounded = unit.map_or_else(String::new, |(unit, bits)| format!(" ({} {unit})", default >> bits));
+        format!("| {} | {default}{rounded} | {} |", code(limit.name()), limit.what())
+    });
+    let codes = Code::ALL.iter().map(|it| format!("| {} | {} | {} |", code(it.as_str()), it.steps(), it.meaning()));
+    let repairs = Alteration::ALL.iter().map(|it| (it.what(), it.code(), it.repair().to_owned()));
+    let repacked = [("the three files in another arrangement", Code::Repacked, altered::repack(Shape::Bundle))];
+    let repairs = repairs
+        .chain(repacked)
+        .map(|(what, it, command)| format!("| {what} | {} | {} |", code(it.as_str()), code(&command)));
+    vec![
+        ("| `--limit` | default | what is limited |", limits.collect()),
+        ("| code | step | meaning |", codes.collect()),
+        ("| what it is now | code | command |", repairs.collect()),
+    ]
+}
+
+#[test]
+fn the_tables_of_the_format_are_those_of_the_program() {
+    let path = root().join("docs/bundle-format.md");
+    let mut page = fs::read_to_string(&path).unwrap();
+    for (head, rows) in tables_of_the_format() {
+        let start = page.find(&format!("{head}\n")).unwrap_or_else(|| panic!("there is no table `{head}`"));
+        let end = start + page[start..].find("\n\n").unwrap();
+        let table = format!("{head}\n|---|---|---|\n{}", rows.join("\n"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            page.replace_range(start..end, &table);
+            fs::write(&path, &page).unwrap();
+        }
+        let end = start + page[start..].find("\n\n").unwrap();
+        assert_eq!(&page[start..end], table, "docs/bundle-format.md is not current; UPDATE_GOLDEN=1");
+    }
+}
+
+#[test]
+fn the_help_of_verify_lists_every_limit_with_its_default() {
+    let help = Desk::new().line("verify --help").ok().stdout;
+    for limit in Limit::ALL {
+        let line = help.lines().find(|line| line.trim_start().starts_with(&format!("{limit} ")));
+        let line = line.unwrap_or_else(|| panic!("{limit} is not in the help: {help}"));
+        assert!(line.contains(&format!(" {} ", limit.default())), "{line}");
+        assert!(line.contains(limit.what()), "{line}");
+    }
 }
 
 /// The shell blocks of a page.
@@ -59,10 +114,22 @@ fn the_readme_and_ci_name_the_same_commands() {
 
 #[test]
 fn the_worked_example_of_the_format_works_as_it_is_typed() {
-    if Command::new("jq").arg("--version").output().is_err() {
-        return skip("there is no jq, which the example uses");
+    for tool in ["jq", "python3"] {
+        if Command::new(tool).arg("--version").output().is_err() {
+            return skip(&format!("there is no {tool}, which the example uses"));
+        }
     }
     let blocks = shell_blocks("docs/bundle-format.md");
     assert!(!blocks.is_empty(), "docs/bundle-format.md has a worked example");
     run_block(&blocks.concat()).ok();
+}
+
+#[test]
+fn the_commands_of_the_page_of_keys_work_as_they_are_typed() {
+    let blocks = shell_blocks("docs/keys.md");
+    assert!(blocks.len() > 10, "docs/keys.md has commands");
+    let printed = run_block(&blocks.concat()).ok();
+    printed.prints("rotation   2 key changes");
+    printed.prints("refused with exit code 1");
+    assert!(printed.says("0 records pending").stderr.contains("is left without a key"));
 }

@@ -1,32 +1,15 @@
 //! The accepting side: whom it trusts, what it keeps, and what its receipts say.
 
-use std::fs::{self, File};
-use std::io::{Cursor, Seek as _};
-use std::path::PathBuf;
+use std::fs;
 
-use kubermatic_telemetry::bundle::Limits;
-use kubermatic_telemetry::bundle::pack::{self, Header, Item};
-use kubermatic_telemetry::digest::Sha256Digest;
 use kubermatic_telemetry::keys::SigningKey;
-use kubermatic_telemetry::record::document::Document;
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::support::{Desk, Printed, header, root};
-
-/// The client of the published vectors.
-const CLIENT: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
-
-fn snakeoil(name: &str) -> PathBuf {
-    root().join("testdata/keys").join(name)
-}
+use crate::made::{CLIENT, Made, make, private, snakeoil};
+use crate::support::{Desk, Printed, root};
 
 fn vector(name: &str) -> String {
     root().join("testdata/bundles/vectors").join(name).to_str().unwrap().to_owned()
-}
-
-fn private(name: &str) -> SigningKey {
-    SigningKey::from_pem(&fs::read_to_string(snakeoil(name)).unwrap()).unwrap()
 }
 
 /// Trusts the first snakeoil key for the vectors' client.
@@ -39,37 +22,6 @@ fn desk_with_keyring() -> Desk {
 
 fn ingest(desk: &Desk, bundle: &str, trust: &str) -> Printed {
     desk.line(&format!("ingest {bundle} --archive archive --receipts receipts --json {trust}"))
-}
-
-/// What is needed to make a bundle for these tests.
-struct Made<'m> {
-    key: &'m SigningKey,
-    sequence: u64,
-    previous: Option<Sha256Digest>,
-    /// The record's id, and a text in it.
-    record: (u8, &'m str),
-}
-
-/// Makes a bundle of the vectors' client and returns the digest of its manifest.
-fn make(desk: &Desk, name: &str, made: &Made<'_>) -> Sha256Digest {
-    let id = |last: u8| -> Uuid { format!("019a9d00-0000-7000-8000-0000000001{last:02}").parse().unwrap() };
-    let text = format!(r#"{{"kind":"a","text":"{}","time":"2026-01-01T00:00:00Z","version":"v1"}}"#, made.record.1);
-    let document = Document::parse(text.clone().into_bytes(), &Limits::default().json).unwrap();
-    let header = Header {
-        bundle: id(90),
-        client: CLIENT.parse().unwrap(),
-        sequence: made.sequence,
-        previous: made.previous,
-        ..header()
-    };
-    let items = vec![Item { id: id(made.record.0), envelope: document.envelope().unwrap() }];
-    let mut payload = Cursor::new(Vec::new());
-    let load = |_| Ok::<_, std::convert::Infallible>(text.clone().into_bytes());
-    let limits = Limits::default();
-    let packed = pack::pack(header, items, load, made.key, &limits, &mut payload, &mut |_, _| {}).unwrap();
-    payload.rewind().unwrap();
-    packed.write_to(&mut File::create(desk.path(name)).unwrap(), &mut payload).unwrap();
-    Sha256Digest::of(&packed.manifest_bytes)
 }
 
 fn receipt(desk: &Desk, answer: &Value) -> Value {
@@ -200,4 +152,17 @@ fn an_address_that_is_no_archive_is_told_without_what_may_be_secret_in_it() {
     let line = format!("ingest {} --archive s3://KEY:SECRET@bucket --keyring keyring", vector("one-record.tar"));
     let printed = desk.line(&line).code(1).says("s3://... is not the address of an archive");
     assert!(!printed.stderr.contains("SECRET"));
+}
+
+#[test]
+fn a_receipt_is_told_from_a_bundle_and_a_bundle_from_a_receipt() {
+    let desk = desk_with_keyring();
+    let answer = ingest(&desk, &vector("one-record.tar"), "--keyring keyring").ok().json();
+    let receipt = answer[0]["receipt"].as_str().unwrap();
+    let told = ingest(&desk, receipt, "--keyring keyring").code(1).says("does not belong there: receipt.json");
+    told.says("hint: this is a receipt, not a bundle: take it to where the bundle came from, and run");
+    desk.collect();
+    let bundle = vector("one-record.tar");
+    let told = desk.line(&format!("receipt {bundle} --receipt-key receipts/receipt-key.pub.pem")).code(1);
+    told.says("does not belong there: manifest.json").says("hint: this is a bundle, not a receipt");
 }

@@ -18,9 +18,9 @@ const CALLS: &str = "openat,write,pwrite64,fsync,fdatasync,rename,renameat,renam
                      exit_group";
 
 /// A command that is stopped, the state that it starts from, and what it does when it is not.
-struct Scene {
+pub struct Scene {
     name: &'static str,
-    desk: Desk,
+    pub desk: Desk,
     arguments: Vec<String>,
     /// What a person adds to say it again where the first attempt may have gone far enough.
     again: &'static [&'static str],
@@ -33,22 +33,24 @@ struct Scene {
     settled: Option<Books>,
     /// Where it writes a bundle.
     output: Option<PathBuf>,
+    /// What must hold afterwards, however far it came; it may change the desk.
+    afterwards: fn(&Desk, &str),
 }
 
 /// One call of the program to the system.
 #[derive(Debug, Clone)]
-struct Step {
+pub struct Step {
     call: String,
     /// The how many-th call of its name it is.
     number: usize,
     /// With its arguments.
-    line: String,
+    pub line: String,
     /// The desk that it was seen on.
     place: PathBuf,
 }
 
 impl Step {
-    fn changes_something(&self) -> bool {
+    pub fn changes_something(&self) -> bool {
         match self.call.as_str() {
             "openat" => self.line.contains("O_CREAT") || self.line.contains("O_TMPFILE"),
             "statx" | "flock" | "exit_group" => false,
@@ -103,7 +105,7 @@ fn traced(desk: &Desk, arguments: &[String], inject: Option<&str>, call: &str) -
 }
 
 impl Scene {
-    fn new(name: &'static str, desk: Desk, arguments: &str) -> Self {
+    pub fn new(name: &'static str, desk: Desk, arguments: &str) -> Self {
         let before = Books::of(&desk.state());
         Self {
             name,
@@ -115,6 +117,7 @@ impl Scene {
             before,
             settled: None,
             output: None,
+            afterwards: |_, _| {},
         }
     }
 
@@ -124,7 +127,7 @@ impl Scene {
     }
 
     /// What the command does with the files of its desk, step by step, when nothing stops it.
-    fn steps(&self) -> Vec<Step> {
+    pub fn steps(&self) -> Vec<Step> {
         let desk = self.copy();
         let (output, trace) = traced(&desk, &self.arguments, None, CALLS);
         Printed::of(output).ok();
@@ -155,7 +158,7 @@ impl Scene {
     }
 
     /// Runs the command with a fault at one step, and gives the desk as it is then.
-    fn stopped(&self, step: &Step, fault: &str) -> (Desk, std::process::Output) {
+    pub fn stopped(&self, step: &Step, fault: &str) -> (Desk, std::process::Output) {
         let desk = self.copy();
         let inject = format!("{fault}:when={}", step.number);
         let (output, trace) = traced(&desk, &self.arguments, Some(&inject), &step.call);
@@ -210,6 +213,7 @@ impl Scene {
         assert_eq!(status["pending"]["records"], now.pending.len(), "{what}");
         let listed = desk.tree("state/store/records").len();
         assert_eq!(listed, now.pending.len(), "{what}: a record came back");
+        (self.afterwards)(desk, &format!("{what}, and again"));
     }
 
     fn killed(&self, step: &Step) {
@@ -220,6 +224,7 @@ impl Scene {
         assert!(added <= self.adds && exported <= self.exports, "{what}");
         let status = desk.line("status --json");
         assert_eq!(status.code, 0, "{what}: {}", status.stderr);
+        (self.afterwards)(&copy_of(&desk), &what);
         self.finish(&desk, &what);
     }
 
@@ -244,11 +249,12 @@ impl Scene {
             let told = mute || tells(place) || tells("to disk .: ") || files.any(|file| tells(file));
             assert!(told, "{what}: {}", printed.stderr);
         }
+        (self.afterwards)(&copy_of(&desk), &what);
         self.finish(&desk, &what);
     }
 }
 
-fn copy_of(desk: &Desk) -> Desk {
+pub fn copy_of(desk: &Desk) -> Desk {
     let copy = Desk::in_memory();
     copy_all(&desk.path(""), &copy.path(""));
     copy
@@ -270,8 +276,10 @@ fn ingested(desk: &Desk, bundle: &str, archive: &str) -> PathBuf {
 
 /// A state with some of everything: what is acknowledged, what was exported, and what was not. Two receipts wait: one
 /// that accepts the second bundle, and one that rejects a record of it.
-fn prepared() -> Desk {
+pub fn prepared() -> Desk {
     let desk = Desk::in_memory();
+    desk.line("init").ok();
+    desk.line("keys export -o client.pem").ok();
     for name in ["a", "b", "c", "d", "e", "f"] {
         record(&desk, name);
     }
@@ -335,13 +343,23 @@ fn scenes() -> Vec<Scene> {
             ..scene("an export", "export -o bundle.tar")
         },
         Scene { output: Some("first.tar".into()), ..scene("an export again", "export --again 2 --force -o first.tar") },
+        Scene { afterwards: signs_with_a_key_that_follows, ..scene("a rotation", "keys rotate") },
         receipt("a receipt that accepts", "accepting.tar"),
         receipt("a receipt that rejects", "rejecting.tar"),
     ]
 }
 
+/// Whatever key the identity has, whoever trusts the first one accepts what it signs.
+fn signs_with_a_key_that_follows(desk: &Desk, what: &str) {
+    let client = desk.line("keys show --json").ok().json()["client"].as_str().unwrap().to_owned();
+    desk.line(&format!("keys trust client.pem --client {client} --keyring keyring")).ok();
+    desk.line("export --force -o after.tar").ok();
+    let verified = desk.line("verify after.tar --keyring keyring");
+    assert_eq!(verified.code, 0, "{what}: {}", verified.stderr);
+}
+
 /// Does something with each of many, on two threads, and goes on where it fails, which each says by itself.
-fn on_two_threads<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+pub fn on_two_threads<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
     let (next, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -432,12 +450,15 @@ fn what_gets_its_name_is_on_disk_and_so_is_what_came_before() {
     if !can_trace() {
         return;
     }
-    for scene in scenes() {
-        let (mut unsynced, mut renames) = (Unsynced::default(), 0);
-        for step in scene.steps() {
-            unsynced.see(&step);
-            renames += usize::from(step.call.starts_with("rename"));
-        }
-        assert!(renames > 0 && unsynced.0.is_empty(), "{}: {:?} is not on disk", scene.name, unsynced.0);
+    scenes().iter().for_each(what_gets_its_name_is_on_disk);
+}
+
+/// Follows a command that nothing stops.
+pub fn what_gets_its_name_is_on_disk(scene: &Scene) {
+    let (mut unsynced, mut renames) = (Unsynced::default(), 0);
+    for step in scene.steps() {
+        unsynced.see(&step);
+        renames += usize::from(step.call.starts_with("rename"));
     }
+    assert!(renames > 0 && unsynced.0.is_empty(), "{}: {:?} is not on disk", scene.name, unsynced.0);
 }

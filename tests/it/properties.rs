@@ -1,5 +1,6 @@
 //! Properties of the formats: canonical JSON, deltas, bundles.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Seek as _};
 
 use kubermatic_telemetry::bundle::pack::{self, Item};
@@ -52,6 +53,42 @@ fn rows(inner: impl Strategy<Value = Value> + Clone + 'static) -> impl Strategy<
         };
         Value::Array(rows.into_iter().map(row).collect())
     })
+}
+
+/// Records whose arrays are so long that their outlines have landmarks: what happens to a few of many rows.
+fn long_members() -> impl Strategy<Value = (Value, Value)> {
+    let row = (0_u16..400, 0_u8..4, 0_usize..300);
+    let array = || prop::collection::btree_map(0_u16..400, (0_u8..4, 0_usize..300), 0..200);
+    let (changed, gone) = (prop::collection::vec(row, 0..8), prop::collection::vec(0_u16..400, 0..8));
+    let by_uuid = any::<bool>();
+    (array(), array(), changed, gone, by_uuid).prop_map(|(first, second, changed, gone, by_uuid)| {
+        let mut after = first.clone();
+        after.retain(|key, _| !gone.contains(key));
+        after.extend(changed.into_iter().map(|(key, kind, length)| (key, (kind, length))));
+        let rows = |array: &BTreeMap<u16, (u8, usize)>| long_rows(array, by_uuid);
+        let record = |rows: Value, more: &BTreeMap<u16, (u8, usize)>| {
+            let short = |(key, (kind, length)): (&u16, &(u8, usize))| {
+                (format!("m{key}"), Value::from("x".repeat(*length) + &kind.to_string()))
+            };
+            let long = [("list".to_owned(), rows), ("text".to_owned(), "y".repeat(5000).into())];
+            object(more.iter().map(short).chain(long).collect())
+        };
+        (record(rows(&first), &second), record(rows(&after), &after))
+    })
+}
+
+/// Rows of many lengths with keys that are spelled with escapes now and then; not all of them have a `uuid`.
+fn long_rows(array: &BTreeMap<u16, (u8, usize)>, by_uuid: bool) -> Value {
+    let row = |(key, (kind, length)): (&u16, &(u8, usize))| {
+        let key = if key % 7 == 0 { format!("\n{key}\"") } else { key.to_string() };
+        let mut row = vec![("v".to_owned(), Value::from("z".repeat(*length)))];
+        row.push((if by_uuid { "uuid" } else { "id" }.to_owned(), key.into()));
+        if !by_uuid && *kind > 0 {
+            row.push(("uuid".to_owned(), (*kind).to_string().into()));
+        }
+        object(row)
+    };
+    Value::Array(array.iter().map(row).collect())
 }
 
 /// The top level of a record.
@@ -127,6 +164,21 @@ proptest! {
         let result = delta::apply(&base, &delta, &Bounds::default(), target.bytes().len() as u64);
         let result = result.map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(format!("{result:?}"), format!("{target:?}"));
+    }
+
+    #[test]
+    fn a_delta_leads_from_any_long_record_to_another((base, target) in long_members()) {
+        let (base, target) = (document(&base), document(&target));
+        for (base, target) in [(&base, &target), (&target, &base)] {
+            let delta = delta::encode(base, target);
+            prop_assert!(canonical::check(&delta, Form::Plain, &Bounds::default()).is_ok());
+            let result = delta::apply(base, &delta, &Bounds::default(), target.bytes().len() as u64);
+            let result = result.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(format!("{result:?}"), format!("{target:?}"));
+            // What was made by a delta is as good a base and as good a target as what was read.
+            prop_assert_eq!(delta::encode(&result, base), delta::encode(target, base));
+            prop_assert_eq!(delta::encode(base, &result), delta);
+        }
     }
 
     #[test]

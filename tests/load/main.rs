@@ -37,7 +37,7 @@ fn main() {
         ["make", directory, count, bytes] => make(Path::new(directory), count.parse().unwrap(), bytes.parse().unwrap()),
         ["send", url, directory, connections] => send(url, Path::new(directory), connections.parse().unwrap(), false),
         ["send", url, directory, connections, "PUT"] => {
-            send(url, Path::new(directory), connections.parse().unwrap(), true)
+            send(url, Path::new(directory), connections.parse().unwrap(), true);
         }
         _ => println!("load make DIR COUNT BYTES | load send URL DIR CONNECTIONS [PUT]"),
     }

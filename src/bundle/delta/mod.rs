@@ -1,15 +1,17 @@
 //! Deltas: a record as its differences from the one before it, on canonical bytes.
 //!
-//! Applying splices the base's bytes with the delta's, so that the work and the memory are those of a copy.
+//! Making and applying them looks at little more than what differs, so that the work is that of comparing and of copying
+//! bytes, and the memory that of the records.
 
 mod apply;
 mod encode;
+mod merge;
+mod text;
 
-use std::cmp::Ordering;
-
-use crate::record::canonical::{CanonicalError, compare_names, unescape};
+use crate::record::canonical::CanonicalError;
 
 pub use apply::apply;
+pub(crate) use encode::Changes;
 pub use encode::encode;
 
 /// A delta that can't be applied to its base.
@@ -24,16 +26,6 @@ pub enum DeltaError {
     /// The result would be larger than the manifest says.
     #[error("the delta's result is larger than the {0} bytes that the manifest says")]
     TooLarge(u64),
-}
-
-/// Orders member names that are spelled canonically.
-fn compare_raw(left: &str, right: &str) -> Ordering {
-    compare_names(&unescape(left), &unescape(right))
-}
-
-/// Orders row keys that are spelled canonically, by the UTF-8 bytes of what they stand for.
-fn compare_keys(left: &str, right: &str) -> Ordering {
-    if left.contains('\\') || right.contains('\\') { unescape(left).cmp(&unescape(right)) } else { left.cmp(right) }
 }
 
 #[cfg(test)]

@@ -6,16 +6,20 @@
 //! records/<record-id>                       digest of the record, and of the manifest that brought it first
 //! stores/<store>/<sequence>-<manifest-sha256>   the chain as it was seen
 //! rotations/<key-id>-<digest>.json          a chain of rotations that introduced a key
+//! keys/<key-id>.pem                         a key that the operator trusts
 //! pinned.pem                                the key of the first bundle (trust on first use)
 //! receipts/<manifest-sha256>.tar            the receipt; its appearance commits all of the above
 //! ```
 //!
-//! Beside them, for all clients:
+//! Beside them, for all clients (a key id is told here by its hexadecimal digits alone):
 //!
 //! ```text
 //! archive.json                              the format of the archive
+//! audit/keys/<uuid>.json                    what the operator was about to change, and when
 //! audit/refusals/<uuid>.json                what was refused and can't be laid at a client's door
 //! manifests/<manifest-sha256>               the client whose bundle it is, by which receipts are found
+//! pins/<hour>/<number>                      a client that was pinned in that hour
+//! revoked/<key-id>                          a key that signs nothing any more
 //! ```
 //!
 //! Objects are only ever made, never changed, and only if they are not there, which the store sees to. So any number of
@@ -25,7 +29,6 @@ mod address;
 mod failure;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, Read};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -57,6 +60,15 @@ const CONFLICTS: u32 = 6;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 /// How long it may take to find out whether the archive can be used.
 const CHECK: Duration = Duration::from_secs(5);
+
+/// Where what belongs to one client lies, by its UUID.
+pub(super) const CLIENTS: &str = "clients";
+/// Where the revoked keys lie, by the digits of their ids.
+pub(super) const REVOKED: &str = "revoked";
+/// Where it lies what the operator changed.
+pub(super) const KEY_CHANGES: &str = "audit/keys";
+/// Where it lies who was pinned, by hour.
+pub(super) const PINS: &str = "pins";
 
 /// The object that every archive has, which tells its format.
 const MARK: &str = "archive.json";
@@ -108,6 +120,9 @@ pub enum ArchiveError {
         /// Which object.
         object: String,
     },
+    /// There is no archive, where one must be.
+    #[error("there is no archive in {0}")]
+    Missing(String),
     /// The bundle can't be read while it is stored.
     #[error("the bundle can't be read")]
     Bundle(#[source] io::Error),
@@ -137,7 +152,9 @@ impl ArchiveError {
                 }
                 _ => None,
             },
-            Self::File(_) | Self::Damaged { .. } | Self::Bundle(_) => None,
+            Self::Missing(_) => Some("look for a mistake in the address; `ingest` and `keys trust` make archives"),
+            Self::Damaged { .. } => Some("restore the object from a backup of the archive"),
+            Self::File(_) | Self::Bundle(_) => None,
         }
     }
 }
@@ -172,9 +189,36 @@ impl Archive {
     /// # Errors
     /// The address is not understood, or the archive can't be used: it is tried by making an object that is there.
     pub fn open(address: &str, runtime: Handle) -> Result<Self, ArchiveError> {
-        let (objects, directory): (Arc<dyn ObjectStore>, _) = match Address::parse(address)? {
+        let address = Address::parse(address)?;
+        if let Address::Directory(directory) = &address {
+            durable::create_directory(directory)?;
+        }
+        let archive = Self::connect(address, runtime)?;
+        archive.mark()?;
+        Ok(archive)
+    }
+
+    /// Opens an archive that is in use already, and makes none.
+    ///
+    /// # Errors
+    /// As [`Archive::open`], or nothing is there.
+    pub fn open_existing(address: &str, runtime: Handle) -> Result<Self, ArchiveError> {
+        let parsed = Address::parse(address)?;
+        let missing = || ArchiveError::Missing(address.to_owned());
+        if matches!(&parsed, Address::Directory(directory) if !directory.is_dir()) {
+            return Err(missing());
+        }
+        let archive = Self::connect(parsed, runtime)?;
+        if !archive.has(MARK)? {
+            return Err(missing());
+        }
+        archive.mark()?;
+        Ok(archive)
+    }
+
+    fn connect(address: Address, runtime: Handle) -> Result<Self, ArchiveError> {
+        let (objects, directory): (Arc<dyn ObjectStore>, _) = match address {
             Address::Directory(directory) => {
-                durable::create_directory(&directory)?;
                 let objects = LocalFileSystem::new_with_prefix(&directory).map_err(|error| ArchiveError::Object {
                     object: directory.display().to_string(),
                     source: failure::of_local(error),
@@ -185,16 +229,16 @@ impl Archive {
                 (address::connect(provider, &bucket, prefix, &runtime)?, None)
             }
         };
-        let archive = Self { objects, directory, runtime, tally: Tally::default() };
-        archive.mark()?;
-        Ok(archive)
+        Ok(Self { objects, directory, runtime, tally: Tally::default() })
     }
 
     /// Sees to the object that tells the format. Making it where it is shows whether the store keeps to conditions.
     fn mark(&self) -> Result<(), ArchiveError> {
-        let text = format!("{{\"format\":\"{FORMAT}\"}}\n").into_bytes();
-        let make = async || Ok(self.make(MARK, text.clone()).await? && self.make(MARK, text.clone()).await?);
-        match self.runtime.block_on(make()) {
+        let text = format!("{{\"format\":\"{FORMAT}\"}}\n");
+        let made = self.runtime.block_on(self.make(MARK, text.clone().into_bytes()));
+        let again = || self.runtime.block_on(self.make(MARK, text.into_bytes()));
+        let made = made.and_then(|made| if made { again() } else { Ok(false) });
+        match made {
             Ok(true) => return Err(ArchiveError::Unconditional),
             Err(error) if failure::is_unconditional(&error) => return Err(ArchiveError::Unconditional),
             Err(error) => return Err(self.failed(MARK)(error)),
@@ -298,6 +342,14 @@ impl Archive {
         let listed = self.runtime.block_on(self.objects.list_with_delimiter(Some(&path)));
         let listed = listed.map_err(self.failed(prefix))?;
         Ok(listed.objects.iter().filter_map(|object| object.location.filename().map(str::to_owned)).collect())
+    }
+
+    /// The names of what lies deeper below a prefix, by the first step of the way there.
+    pub(super) fn list_directories(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
+        let path = Path::from(prefix);
+        let listed = self.runtime.block_on(self.objects.list_with_delimiter(Some(&path)));
+        let listed = listed.map_err(self.failed(prefix))?;
+        Ok(listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 
     /// The names of the objects below a prefix that come after `after`. Of a remote archive these are the first ones
@@ -408,14 +460,5 @@ fn read_part(contents: &mut impl Read) -> Result<Vec<u8>, ArchiveError> {
 
 /// Where everything of a client lies.
 pub(super) fn client_prefix(client: Uuid) -> String {
-    format!("clients/{client}")
-}
-
-/// Reads a file that may not be there.
-pub(super) fn read_file(path: &FilePath) -> Result<Option<String>, FileError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(FileError::reading(path, source)),
-    }
+    format!("{CLIENTS}/{client}")
 }

@@ -154,7 +154,7 @@ impl Metrics {
             };
             self.records.get_or_create(&Outcome { result }).inc();
         }
-        if accepted.pinned {
+        if accepted.pinned.is_some() {
             self.new_clients.inc();
         }
     }

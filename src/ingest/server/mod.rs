@@ -1,6 +1,7 @@
 //! `serve`: ingest over HTTP. A router that can be called without a socket, and the connections around it.
 //!
 //! ```text
+//! GET  /, POST /                        the upload page, and its form
 //! POST /v1/bundles                      a bundle as it is; answered with its receipt
 //! GET  /v1/receipts/{manifest-sha256}   the receipt of a bundle that was accepted
 //! GET  /healthz, /readyz, /metrics      for those who run it
@@ -10,8 +11,10 @@
 //! bounded in number, and quotas bound what one client or one address may bring within an hour.
 
 mod caller;
+mod linger;
 mod listen;
 mod metrics;
+mod page;
 mod problem;
 mod quota;
 mod receipts;
@@ -27,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -57,6 +60,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Whose bundles are accepted.
     pub policy: Policy,
+    /// How many unknown clients may be pinned within an hour, whoever writes to the archive.
+    pub pins_per_hour: usize,
     /// Without it everybody may call; with it only those who present it (RFC 6750).
     pub token: Option<Token>,
     /// How many bodies are received at a time; beyond it callers are sent away with 503.
@@ -145,10 +150,15 @@ impl Service {
     }
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(token) = &self.settings.token else { return Ok(()) };
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, given)| given.trim());
+        self.check_token(given)
+    }
+
+    /// Insists on the token that a server has, if it has one.
+    fn check_token(&self, given: Option<&str>) -> Result<(), Problem> {
+        let Some(token) = &self.settings.token else { return Ok(()) };
         match given {
             Some(given) if token.is(given) => Ok(()),
             Some(_) => Err(Problem::unauthorized("the bearer token is not the one that this server expects")),
@@ -162,6 +172,8 @@ impl Service {
 pub fn app(service: Arc<Service>, metrics: bool) -> Router {
     let operators = if metrics { for_operators(Arc::clone(&service)) } else { health(Arc::clone(&service)) };
     Router::new()
+        // Its own limits hold for the form's body, which is not read into memory.
+        .route("/", get(page::show).post(page::submit).layer(DefaultBodyLimit::disable()))
         .route("/v1/bundles", post(upload::upload))
         .route("/v1/receipts/{manifest}", get(receipts::receipt))
         .merge(operators)
@@ -200,6 +212,10 @@ async fn ready(State(service): State<Arc<Service>>) -> Result<&'static str, Prob
     }
 }
 
+/// The id of a request, which the log and its answer have.
+#[derive(Debug, Clone)]
+struct RequestId(String);
+
 /// Around every request: an id, limits on who asks, the log, the counts, and errors made readable.
 async fn around(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
     let started = std::time::Instant::now();
@@ -208,9 +224,18 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
     let method = request.method().clone();
     let caller = Caller::of(&request, service.settings.proxies);
     request.extensions_mut().insert(caller.clone());
-    let mut response = next.run(request).await;
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let (parts, body) = request.into_parts();
+    let (body, rest) = linger::lend(body, &parts.headers);
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    // Whoever is too slow sends nothing that an answer could get lost behind.
+    if response.status() != StatusCode::REQUEST_TIMEOUT {
+        rest.drain().await;
+    }
     let code = response.extensions().get::<Problem>().map(|problem| problem.code);
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+    // A route that is for people has told them already.
+    let untold = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = untold.filter(|_| !response.headers().contains_key(header::CONTENT_TYPE)) {
         response = problem.render(&id, response);
     }
     let status = response.status().as_u16();

@@ -88,6 +88,8 @@ impl Problem {
             IngestError::Verify(error) => Self::of_verify(error),
             IngestError::UnknownSigner { .. } => Self::new(StatusCode::FORBIDDEN, "signerUnknown", told(error))
                 .hint("send Kubermatic the key id and the public key (`keys show`, `keys export`), then upload again"),
+            // The places of an hour are free again when it is over.
+            IngestError::TooManyPins { .. } => Self::throttled("new clients", Duration::from_hours(1)),
             IngestError::Throttled { what, wait } => Self::throttled(what, *wait),
             other if is_full(other) => {
                 tracing::error!(error = told(other), "the archive is full");
@@ -108,13 +110,21 @@ impl Problem {
         let status = match error {
             VerifyError::Io(_) | VerifyError::TrustUnavailable(_) | VerifyError::Changed => {
                 tracing::error!(error = told(error), "a bundle could not be verified");
-                return Self::unavailable(error.code(), "the bundle could not be verified now");
+                return Self::unavailable(error.code().as_str(), "the bundle could not be verified now");
             }
-            VerifyError::NotABundle(_) | VerifyError::Wrapped(_) => StatusCode::BAD_REQUEST,
+            VerifyError::NotABundle(_)
+            | VerifyError::WrongDocument { .. }
+            | VerifyError::WebPage
+            | VerifyError::Altered(_)
+            | VerifyError::Garbled => StatusCode::BAD_REQUEST,
             VerifyError::Revoked(_) | VerifyError::Conflict { .. } => StatusCode::FORBIDDEN,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        let problem = Self::new(status, error.code(), told(error));
+        // Its hint would be for whoever runs the server.
+        if matches!(error, VerifyError::Limit(_) | VerifyError::RecordLimit { .. }) {
+            return Self::new(status, error.code().as_str(), told(error));
+        }
+        let problem = Self::new(status, error.code().as_str(), told(error));
         match error.hint() {
             Some(hint) => problem.hint(hint),
             None => problem,

@@ -1,4 +1,4 @@
-//! Quotas: what one client, one address, and all new clients together may bring within an hour.
+//! Quotas: what one client and one address may bring within an hour.
 //!
 //! They are counted by each server for itself and forgotten when it ends: they bound what one caller can do to the others,
 //! and are no accounts.
@@ -30,8 +30,6 @@ pub struct Quotas {
     pub address_bytes: u64,
     /// New clients from one address.
     pub address_clients: u64,
-    /// New clients altogether.
-    pub clients: u64,
 }
 
 impl Default for Quotas {
@@ -43,27 +41,25 @@ impl Default for Quotas {
             address_bundles: 1_200,
             address_bytes: 8 * GIB,
             address_clients: 20,
-            clients: 1_000,
         }
     }
 }
 
 impl Quotas {
     /// The quotas by the names that people set them by, with what each bounds.
-    fn fields(&mut self) -> [(&'static str, &'static str, &mut u64); 6] {
+    fn fields(&mut self) -> [(&'static str, &'static str, &mut u64); 5] {
         [
             ("client-bundles", "bundles of one client", &mut self.client_bundles),
             ("client-bytes", "bytes of one client's bundles", &mut self.client_bytes),
             ("address-bundles", "bundles from one address", &mut self.address_bundles),
             ("address-bytes", "bytes of bundles from one address", &mut self.address_bytes),
             ("address-clients", "new clients from one address", &mut self.address_clients),
-            ("clients", "new clients altogether", &mut self.clients),
         ]
     }
 
     /// Name, meaning and number of each quota.
     #[must_use]
-    pub fn list(mut self) -> [(&'static str, &'static str, u64); 6] {
+    pub fn list(mut self) -> [(&'static str, &'static str, u64); 5] {
         self.fields().map(|(name, meaning, number)| (name, meaning, *number))
     }
 
@@ -83,7 +79,6 @@ pub(super) struct Usage {
     address_bundles: Counters<Caller>,
     address_bytes: Counters<Caller>,
     address_clients: Counters<Caller>,
-    clients: Counters<()>,
 }
 
 /// A quota that is used up: which one, and for how long.
@@ -98,7 +93,6 @@ impl Usage {
             address_bundles: Counters::default(),
             address_bytes: Counters::default(),
             address_clients: Counters::default(),
-            clients: Counters::default(),
         }
     }
 
@@ -129,8 +123,7 @@ impl Usage {
     pub fn pin(&self, caller: &Caller) -> Result<(), Exceeded> {
         let quotas = &self.quotas;
         let of_address = self.address_clients.take(caller, 1, quotas.address_clients);
-        of_address.map_err(|wait| ("new clients of this address", wait))?;
-        self.clients.take(&(), 1, quotas.clients).map_err(|wait| ("new clients", wait))
+        of_address.map_err(|wait| ("new clients of this address", wait))
     }
 }
 

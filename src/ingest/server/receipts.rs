@@ -7,7 +7,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::{Problem, Service, told};
+use crate::bundle::Limits;
 use crate::digest::Sha256Digest;
+use crate::receipt;
 
 /// The media type of bundles and receipts.
 pub(super) const TAR: &str = "application/x-tar";
@@ -25,7 +27,10 @@ pub(super) async fn receipt(
     })?;
     let found = tokio::task::spawn_blocking(move || super::super::find_receipt(&service.archive, digest)).await;
     match found {
-        Ok(Ok(Some(receipt))) => Ok(file(receipt, &digest.to_string())),
+        Ok(Ok(Some(receipt))) => {
+            let name = receipt::open(&receipt, &[], &Limits::default()).map(|opened| opened.receipt.file_name());
+            Ok(file(receipt, &name.unwrap_or_else(|_| "receipt.tar".into())))
+        }
         Ok(Ok(None)) => {
             Err(Problem::new(StatusCode::NOT_FOUND, "receiptUnknown", "no bundle with this manifest was accepted"))
         }
@@ -37,13 +42,12 @@ pub(super) async fn receipt(
     }
 }
 
-/// A receipt as a file to save.
-pub(super) fn file(receipt: Vec<u8>, digest: &str) -> Response {
+/// A receipt as a file to save under a name.
+pub(super) fn file(receipt: Vec<u8>, name: &str) -> Response {
     let mut response = receipt.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TAR));
-    let name = format!("attachment; filename=\"{}.receipt.tar\"", digest.get(..12).unwrap_or_default());
-    if let Ok(name) = HeaderValue::try_from(name) {
+    if let Ok(name) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }
     response

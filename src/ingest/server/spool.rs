@@ -20,11 +20,13 @@ const SLOWEST: u64 = 4 * 1024;
 /// How long a body may take whatever its speed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Refuses a body that says itself that it is too large, before any of it is read.
-pub(super) fn check_announced(service: &Service, headers: &HeaderMap, body: &Body) -> Result<(), Problem> {
+/// Refuses a body that says itself that it is too large, before any of it is read; `beside` is how much of it may be
+/// something else than the bundle, in bytes.
+pub(super) fn check_announced(service: &Service, headers: &HeaderMap, body: &Body, beside: u64) -> Result<(), Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let announced = announced.unwrap_or(0_u64).max(body.size_hint().lower());
-    if announced > service.settings.limits.bundle_bytes { Err(too_large(service)) } else { Ok(()) }
+    let most = service.settings.limits.bundle_bytes.saturating_add(beside);
+    if announced > most { Err(too_large(service)) } else { Ok(()) }
 }
 
 fn too_large(service: &Service) -> Problem {
@@ -74,7 +76,8 @@ pub(super) async fn receive<E: std::error::Error + 'static>(
     Ok(file)
 }
 
-fn too_slow() -> Problem {
+/// What did not arrive in time.
+pub(super) fn too_slow() -> Problem {
     Problem::new(StatusCode::REQUEST_TIMEOUT, "tooSlow", "the bundle did not arrive in time")
         .hint("send it again; if the connection is slow, send smaller bundles (export --max-size)")
 }

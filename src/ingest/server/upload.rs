@@ -23,7 +23,7 @@ const BUSY: Duration = Duration::from_secs(5);
 pub(super) async fn upload(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
     service.authorize(request.headers())?;
     check_type(request.headers())?;
-    spool::check_announced(&service, request.headers(), request.body())?;
+    spool::check_announced(&service, request.headers(), request.body(), 0)?;
     let (parts, body) = request.into_parts();
     let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::internal)?;
     let accepted = service.take(&caller, body.into_data_stream()).await?;
@@ -64,6 +64,7 @@ impl Service {
             archive: &self.archive,
             keyring: &keyring,
             policy: self.settings.policy,
+            pins_per_hour: self.settings.pins_per_hour,
             limits: &self.settings.limits,
             gate: &gate,
         };
@@ -128,7 +129,7 @@ fn answer(accepted: Accepted, as_json: bool) -> Response {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     } else {
-        receipts::file(accepted.receipt, &digest)
+        receipts::file(accepted.receipt, &accepted.document.file_name())
     };
     *response.status_mut() = status;
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));

@@ -3,19 +3,29 @@
 //! RFC 8785 (JCS), and for records the sorting of keyed arrays that `docs/bundle-format.md` adds. [`canonicalize`]
 //! turns any JSON text into its canonical bytes, [`check`] tells whether bytes are canonical already without building
 //! anything in memory. What JCS can't carry exactly is refused with its path. This file never looks at what a document
-//! means; what a reader needs of it while it reads is in `scanner`.
+//! means; what a reader needs of it while it reads is in `scanner`, and what it needs afterwards in `walk`.
 
+mod order;
 mod scanner;
+pub(crate) mod walk;
 mod writer;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 pub use writer::{RecordWriter, canonicalize};
 
-pub(crate) use scanner::{Scanned, Scanner, unescape};
+pub(crate) use order::write_ordered;
+pub(crate) use scanner::Scanner;
+use walk::Raw;
+
+use crate::text::shortened;
 
 /// The largest magnitude of an integer that every JSON reader keeps: 2^53 − 1 (RFC 7493, section 2.2).
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// How many characters of a member's name a path shows.
+const MOST_OF_A_NAME: usize = 64;
 
 /// What is sorted beyond the member names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +93,13 @@ impl CanonicalError {
     }
 
     fn under_member(mut self, name: &str) -> Self {
-        let escaped = name.escape_debug();
-        self.path = format!(".{escaped}{}", self.path);
+        self.path = format!(".{}{}", shortened(name, MOST_OF_A_NAME), self.path);
         self
+    }
+
+    /// As [`CanonicalError::under_member`], of a name as it is spelled.
+    fn under_spelled(self, name: Raw<'_>) -> Self {
+        self.under_member(&text_of(name))
     }
 
     fn under_index(mut self, index: usize) -> Self {
@@ -147,7 +161,73 @@ pub fn check(input: &[u8], form: Form, bounds: &Bounds) -> Result<(), CanonicalE
 
 /// Member names are ordered by UTF-16 code units (RFC 8785, section 3.2.3).
 pub(crate) fn compare_names(left: &str, right: &str) -> Ordering {
-    if left.is_ascii() && right.is_ascii() { left.cmp(right) } else { left.encode_utf16().cmp(right.encode_utf16()) }
+    compare_units(left.bytes(), right.bytes())
+}
+
+/// As [`compare_names`], of names as they are spelled.
+pub(crate) fn compare_spelled_names(left: Raw<'_>, right: Raw<'_>) -> Ordering {
+    compare_units(Decoded(left), Decoded(right))
+}
+
+/// Row keys are ordered by the UTF-8 bytes of what their spellings stand for.
+pub(crate) fn compare_keys(left: Raw<'_>, right: Raw<'_>) -> Ordering {
+    let escaped = left.contains(&b'\\') || right.contains(&b'\\');
+    if escaped { Decoded(left).cmp(Decoded(right)) } else { left.cmp(right) }
+}
+
+/// Orders UTF-8 as UTF-16 would be. They differ where a character beyond the basic plane, which is a pair of surrogates
+/// there, meets one behind the surrogates.
+fn compare_units(left: impl Iterator<Item = u8>, right: impl Iterator<Item = u8>) -> Ordering {
+    let unit = |byte: u8| match byte {
+        0xee | 0xef => byte + 0x10,
+        _ => byte,
+    };
+    left.map(unit).cmp(right.map(unit))
+}
+
+/// The UTF-8 bytes that a canonically spelled string literal stands for.
+struct Decoded<'a>(Raw<'a>);
+
+impl Iterator for Decoded<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        if first != b'\\' {
+            return Some(first);
+        }
+        let (&escape, rest) = rest.split_first()?;
+        self.0 = rest;
+        Some(match escape {
+            b'b' => 0x08,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'f' => 0x0c,
+            b'r' => b'\r',
+            b'u' => {
+                let (digits, rest) = rest.split_at_checked(4)?;
+                self.0 = rest;
+                let code = std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                code.unwrap_or_default()
+            }
+            other => other,
+        })
+    }
+}
+
+/// The text that a canonically spelled string literal stands for.
+pub(crate) fn unescape(spelled: &str) -> Cow<'_, str> {
+    text_of(spelled.as_bytes())
+}
+
+/// As [`unescape`], of bytes that were checked.
+pub(crate) fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
+    if raw.contains(&b'\\') {
+        Cow::Owned(String::from_utf8_lossy(&Decoded(raw).collect::<Vec<_>>()).into_owned())
+    } else {
+        String::from_utf8_lossy(raw)
+    }
 }
 
 /// What a row offers to be keyed by.
@@ -196,6 +276,48 @@ mod tests {
     fn members_are_ordered_by_utf_16_units() {
         // U+1F600 is D83D DE00 in UTF-16 and sorts before U+FB33, though not in UTF-8.
         assert_eq!(plain("{\"\u{fb33}\":1,\"\u{1f600}\":2,\"€\":3}").unwrap(), "{\"€\":3,\"😀\":2,\"\u{fb33}\":1}");
+    }
+
+    #[test]
+    fn spellings_are_ordered_like_what_they_stand_for() {
+        let texts = [
+            "",
+            "\0",
+            "\u{1f}",
+            "\t",
+            "\n",
+            "!",
+            "\"",
+            "#",
+            "\\",
+            "a",
+            "\u{7f}",
+            "é",
+            "\u{d7ff}",
+            "\u{e000}",
+            "\u{fb33}",
+            "\u{ffff}",
+            "\u{10000}",
+            "😀",
+            "\u{10ffff}",
+        ];
+        let texts = texts.iter().flat_map(|first| texts.iter().map(move |second| format!("{first}{second}")));
+        let texts: Vec<_> = texts.collect();
+        let spelled = |text: &str| {
+            let literal = plain(&serde_json::to_string(text).unwrap()).unwrap();
+            literal[1..literal.len() - 1].to_owned()
+        };
+        for left in &texts {
+            assert_eq!(unescape(&spelled(left)), *left);
+            for right in &texts {
+                let (raw_left, raw_right) = (spelled(left), spelled(right));
+                let (raw_left, raw_right) = (raw_left.as_bytes(), raw_right.as_bytes());
+                assert_eq!(compare_keys(raw_left, raw_right), left.cmp(right), "{left:?} {right:?}");
+                let units = left.encode_utf16().cmp(right.encode_utf16());
+                assert_eq!(compare_spelled_names(raw_left, raw_right), units, "{left:?} {right:?}");
+                assert_eq!(compare_names(left, right), units, "{left:?} {right:?}");
+            }
+        }
     }
 
     #[test]

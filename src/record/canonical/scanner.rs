@@ -1,13 +1,12 @@
 //! Reading canonical JSON: one pass over the bytes that refuses any other spelling and keeps nothing but positions.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::{Bounds, CanonicalError, Form, KeyField, MAX_INTEGER, Reason, RowKeys, compare_names};
-
-/// A string literal's contents between the quotes, in canonical spelling.
-pub(crate) type RawStr<'a> = &'a str;
+use super::walk::{self, Raw};
+use super::{
+    Bounds, CanonicalError, Form, KeyField, MAX_INTEGER, Reason, RowKeys, compare_keys, compare_spelled_names,
+};
 
 /// Reads canonical bytes one value at a time, refusing any other spelling. Keeps nothing but positions.
 pub(crate) struct Scanner<'a> {
@@ -16,6 +15,7 @@ pub(crate) struct Scanner<'a> {
     form: Form,
     bounds: Bounds,
     depth: usize,
+    deepest: usize,
 }
 
 /// What [`Scanner::value`] passed over.
@@ -23,16 +23,27 @@ pub(crate) struct Scanned<'a> {
     /// Where the value's bytes lie.
     pub range: Range<usize>,
     /// The contents of a string, as spelled.
-    pub text: Option<RawStr<'a>>,
+    pub text: Option<Raw<'a>>,
     /// The keys that the value has if it is an object.
-    pub keys: RowKeys<RawStr<'a>>,
+    keys: RowKeys<Raw<'a>>,
+}
+
+/// What [`Scanner::rows`] found an array to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// What it is keyed by, if it is keyed.
+    pub field: Option<KeyField>,
+    /// How many elements it has.
+    pub count: usize,
+    /// How many of them have a string `uuid`.
+    pub with_uuid: usize,
 }
 
 type Scan<T> = Result<T, CanonicalError>;
 
 impl<'a> Scanner<'a> {
     pub fn new(input: &'a [u8], form: Form, bounds: &Bounds) -> Self {
-        Self { input, pos: 0, form, bounds: *bounds, depth: 0 }
+        Self { input, pos: 0, form, bounds: *bounds, depth: 0, deepest: 0 }
     }
 
     /// Passes over a whole document.
@@ -48,6 +59,11 @@ impl<'a> Scanner<'a> {
 
     pub fn position(&self) -> usize {
         self.pos
+    }
+
+    /// How deep what was passed over nests.
+    pub fn deepest(&self) -> usize {
+        self.deepest
     }
 
     pub fn peek(&self) -> Option<u8> {
@@ -87,12 +103,12 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn object(&mut self) -> Scan<RowKeys<RawStr<'a>>> {
+    fn object(&mut self) -> Scan<RowKeys<Raw<'a>>> {
         let mut keys = RowKeys { is_object: true, uuid: None, id: None };
         self.members(|_, name, value| {
             match name {
-                "uuid" => keys.uuid = value.text,
-                "id" => keys.id = value.text,
+                b"uuid" => keys.uuid = value.text,
+                b"id" => keys.id = value.text,
                 _ => {}
             }
             Ok(())
@@ -101,7 +117,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over an object, handing each member to `visit`.
-    pub fn members(&mut self, mut visit: impl FnMut(&mut Self, RawStr<'a>, Scanned<'a>) -> Scan<()>) -> Scan<()> {
+    pub fn members(&mut self, mut visit: impl FnMut(&mut Self, Raw<'a>, Scanned<'a>) -> Scan<()>) -> Scan<()> {
         self.members_with(|scanner, name| {
             let value = scanner.value()?;
             visit(scanner, name, value)
@@ -109,22 +125,23 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over an object; `visit` is handed each name and must pass over its value.
-    pub fn members_with(&mut self, mut visit: impl FnMut(&mut Self, RawStr<'a>) -> Scan<()>) -> Scan<()> {
+    pub fn members_with(&mut self, mut visit: impl FnMut(&mut Self, Raw<'a>) -> Scan<()>) -> Scan<()> {
         self.open(b'{', "an object is expected")?;
-        let mut previous: Option<RawStr<'a>> = None;
+        let start = self.pos;
+        let mut previous: Option<Raw<'a>> = None;
         if self.peek() != Some(b'}') {
             loop {
+                let at = self.pos;
                 let name = self.string()?;
-                let ordered = previous.map(|before| compare_names(&unescape(before), &unescape(name)));
-                match ordered {
+                match previous.map(|before| compare_spelled_names(before, name)) {
                     None | Some(Ordering::Less) => previous = Some(name),
-                    Some(Ordering::Equal) => {
-                        return Err(CanonicalError::new(Reason::DuplicateMember).under_member(name));
+                    Some(Ordering::Greater) if !self.is_named(start..at, name) => {
+                        return spelling("member names are not sorted");
                     }
-                    Some(Ordering::Greater) => return spelling("member names are not sorted"),
+                    Some(_) => return Err(CanonicalError::new(Reason::DuplicateMember).under_spelled(name)),
                 }
                 self.expect(b':', "a colon is expected")?;
-                visit(self, name).map_err(|error| error.under_member(name))?;
+                visit(self, name).map_err(|error| error.under_spelled(name))?;
                 if self.peek() != Some(b',') {
                     break;
                 }
@@ -134,11 +151,17 @@ impl<'a> Scanner<'a> {
         self.close(b'}', "an object must end here, or go on with a comma")
     }
 
+    /// Whether one of the members that lie at `range`, and were passed over, has this name.
+    fn is_named(&self, range: Range<usize>, name: Raw<'_>) -> bool {
+        walk::Members::from(&self.input[..range.end], range.start).any(|member| member.name == name)
+    }
+
     fn open(&mut self, byte: u8, what: &'static str) -> Scan<()> {
         if self.depth >= self.bounds.depth {
             return Err(CanonicalError::new(Reason::TooDeep(self.bounds.depth)));
         }
         self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
         self.expect(byte, what)
     }
 
@@ -150,7 +173,7 @@ impl<'a> Scanner<'a> {
     fn array(&mut self) -> Scan<()> {
         match self.form {
             Form::Plain => self.elements(|_| Ok(())),
-            Form::Record => self.key_of_array().map(drop),
+            Form::Record => self.rows(|_| {}).map(drop),
         }
     }
 
@@ -170,60 +193,41 @@ impl<'a> Scanner<'a> {
         self.close(b']', "an array must end here, or go on with a comma")
     }
 
-    /// Passes over an array of a record and, if it is keyed, hands each row to `visit`. Two passes: what an array is
-    /// keyed by shows only at its end, and nothing is kept until then.
-    pub fn rows(&mut self, mut visit: impl FnMut(KeyField, &Scanned<'a>)) -> Scan<Option<KeyField>> {
-        let start = self.pos;
-        let field = self.key_of_array()?;
-        if let Some(field) = field {
-            self.pos = start;
-            self.elements(|row| {
-                visit(field, &row);
-                Ok(())
-            })?;
-        }
-        Ok(field)
-    }
-
-    /// Passes over an array, which must be sorted if it is keyed, and tells by what.
-    fn key_of_array(&mut self) -> Scan<Option<KeyField>> {
+    /// Passes over an array of a record, which must be sorted if it is keyed, and tells what it is; `visit` hears where
+    /// each element begins.
+    pub fn rows(&mut self, mut visit: impl FnMut(usize)) -> Scan<Shape> {
         let start = self.pos;
         let mut order = RowOrder::default();
         self.elements(|value| {
+            visit(value.range.start);
             order.push(&value);
             Ok(())
         })?;
-        match order.outcome() {
-            Order::NotKeyed => Ok(None),
-            Order::Sorted(field) => Ok(Some(field)),
+        let field = match order.outcome() {
+            Order::NotKeyed => None,
+            Order::Sorted(field) => Some(field),
             // Out of order: either it has repeats, and then it is not keyed, or it is not canonical.
-            Order::Unsorted(field) if self.has_repeats(start, field)? => Ok(None),
-            Order::Unsorted(field) => Err(CanonicalError::new(Reason::RowOrder(field.name()))),
-        }
+            Order::Unsorted(field) if walk::has_repeats(self.input, start, order.count, field) => None,
+            Order::Unsorted(field) => return Err(CanonicalError::new(Reason::RowOrder(field.name()))),
+        };
+        Ok(Shape { field, count: order.count, with_uuid: order.uuid.count })
     }
 
-    /// Whether two rows of the array at `start` have the same key.
-    fn has_repeats(&mut self, start: usize, field: KeyField) -> Scan<bool> {
-        self.pos = start;
-        let mut keys = Vec::new();
-        self.elements(|row| {
-            keys.extend(row.keys.field(field));
-            Ok(())
-        })?;
-        keys.sort_unstable();
-        Ok(keys.windows(2).any(|pair| pair[0] == pair[1]))
-    }
-
-    fn string(&mut self) -> Scan<RawStr<'a>> {
+    fn string(&mut self) -> Scan<Raw<'a>> {
         self.expect(b'"', "a string is expected")?;
         let from = self.pos;
+        let mut ascii = true;
         loop {
+            self.pos += plain_length(&self.input[self.pos..]);
             match self.peek() {
                 None => return spelling("a string does not end"),
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
                 Some(0..0x20) => return spelling("a control character is not escaped"),
-                Some(_) => self.pos += 1,
+                Some(byte) => {
+                    ascii &= byte.is_ascii();
+                    self.pos += 1;
+                }
             }
         }
         let raw = &self.input[from..self.pos];
@@ -231,7 +235,10 @@ impl<'a> Scanner<'a> {
         if raw.len() > self.bounds.string && unescape_len(raw) > self.bounds.string {
             return Err(CanonicalError::new(Reason::StringTooLong(self.bounds.string)));
         }
-        std::str::from_utf8(raw).map_err(|_| CanonicalError::new(Reason::Syntax("invalid UTF-8".to_owned())))
+        if !ascii && std::str::from_utf8(raw).is_err() {
+            return Err(CanonicalError::new(Reason::Syntax("invalid UTF-8".to_owned())));
+        }
+        Ok(raw)
     }
 
     fn escape(&mut self) -> Scan<()> {
@@ -256,20 +263,31 @@ impl<'a> Scanner<'a> {
         while matches!(self.peek(), Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
             self.pos += 1;
         }
-        let token = std::str::from_utf8(&self.input[from..self.pos]).unwrap_or_default();
-        let digits = token.strip_prefix('-').unwrap_or(token);
-        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            let canonical = digits == "0" && digits.len() == token.len() || !digits.starts_with('0');
-            return match digits.parse::<u64>() {
-                _ if !canonical => spelling("a number that is not the shortest spelling"),
-                Ok(value) if value <= MAX_INTEGER => Ok(()),
-                _ => Err(CanonicalError::new(Reason::IntegerRange)),
-            };
+        let token = &self.input[from..self.pos];
+        let digits = token.strip_prefix(b"-").unwrap_or(token);
+        if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
+            return self.integer(digits, digits.len() < token.len());
         }
+        let token = std::str::from_utf8(token).unwrap_or_default();
         match token.parse::<f64>() {
             Ok(value) if value.is_finite() && ryu_js::Buffer::new().format_finite(value) == token => Ok(()),
             _ => spelling("a number that is not the shortest spelling"),
         }
+    }
+
+    #[expect(clippy::unused_self, reason = "belongs to `number`")]
+    fn integer(&self, digits: &[u8], negative: bool) -> Scan<()> {
+        /// So many digits stand for less than [`MAX_INTEGER`] whatever they are.
+        const ALWAYS_EXACT: usize = 15;
+        let canonical = digits == b"0" && !negative || digits[0] != b'0';
+        if !canonical {
+            return spelling("a number that is not the shortest spelling");
+        }
+        let exact = digits.len() <= ALWAYS_EXACT || {
+            let value = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
+            value.is_some_and(|value| value <= MAX_INTEGER)
+        };
+        if exact { Ok(()) } else { Err(CanonicalError::new(Reason::IntegerRange)) }
     }
 }
 
@@ -277,28 +295,54 @@ fn spelling<T>(what: &'static str) -> Scan<T> {
     Err(CanonicalError::new(Reason::Spelling(what)))
 }
 
+/// How many bytes at the beginning of `text` are neither a quote, a backslash, a control character nor beyond ASCII:
+/// eight are looked at together.
+fn plain_length(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // The lowest high bit that is set is exact; the ones above it may not be, since subtraction borrows.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let mut length = 0;
+    for eight in text.as_chunks::<8>().0 {
+        let word = u64::from_le_bytes(*eight);
+        let (quote, backslash) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
+        let special = (below(word, 0x20) | below(quote, 1) | below(backslash, 1) | word) & HIGH;
+        if special != 0 {
+            return length + special.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let rest = text[length..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20 | 0x80..));
+    length + rest.unwrap_or(text.len() - length)
+}
+
 /// Follows the elements of an array to tell whether it is keyed and sorted; keeps only the last keys.
 #[derive(Default)]
 struct RowOrder<'a> {
     not_rows: bool,
+    count: usize,
     uuid: KeyOrder<'a>,
     id: KeyOrder<'a>,
 }
 
 impl<'a> RowOrder<'a> {
     fn push(&mut self, value: &Scanned<'a>) {
+        self.count += 1;
         self.not_rows |= !value.keys.is_object;
-        self.uuid.push(value.keys.uuid);
-        self.id.push(value.keys.id);
+        if !self.not_rows {
+            self.uuid.push(value.keys.uuid);
+            self.id.push(value.keys.id);
+        }
     }
 
-    fn outcome(self) -> Order {
-        let (field, keys) = if self.uuid.missing { (KeyField::Id, self.id) } else { (KeyField::Uuid, self.uuid) };
-        match keys.last {
-            Some(_) if self.not_rows || keys.missing => Order::NotKeyed,
-            Some(_) if keys.unsorted => Order::Unsorted(field),
-            Some(_) => Order::Sorted(field),
-            None => Order::NotKeyed,
+    fn outcome(&self) -> Order {
+        let missing = |order: &KeyOrder<'_>| order.count < self.count;
+        let (field, keys) = if missing(&self.uuid) { (KeyField::Id, &self.id) } else { (KeyField::Uuid, &self.uuid) };
+        match self.count {
+            0 => Order::NotKeyed,
+            _ if self.not_rows || missing(keys) => Order::NotKeyed,
+            _ if keys.unsorted => Order::Unsorted(field),
+            _ => Order::Sorted(field),
         }
     }
 }
@@ -311,28 +355,21 @@ enum Order {
 
 #[derive(Default)]
 struct KeyOrder<'a> {
-    missing: bool,
+    count: usize,
     unsorted: bool,
-    last: Option<RawStr<'a>>,
+    last: Option<Raw<'a>>,
 }
 
 impl<'a> KeyOrder<'a> {
-    fn push(&mut self, key: Option<RawStr<'a>>) {
-        self.missing |= key.is_none();
-        if let Some((last, key)) = self.last.zip(key) {
-            self.unsorted |= unescape(last) >= unescape(key);
+    fn push(&mut self, key: Option<Raw<'a>>) {
+        let Some(key) = key else { return };
+        self.count += 1;
+        if let Some(last) = self.last.replace(key)
+            && !self.unsorted
+        {
+            self.unsorted = compare_keys(last, key).is_ge();
         }
-        self.last = key;
     }
-}
-
-/// The text that a canonically spelled string literal stands for.
-pub(crate) fn unescape(raw: RawStr<'_>) -> Cow<'_, str> {
-    if !raw.contains('\\') {
-        return Cow::Borrowed(raw);
-    }
-    let quoted = format!("\"{raw}\"");
-    serde_json::from_str::<String>(&quoted).map_or(Cow::Borrowed(raw), Cow::Owned)
 }
 
 /// How many bytes a canonically spelled string literal stands for.
@@ -347,4 +384,24 @@ fn unescape_len(raw: &[u8]) -> usize {
         bytes += 1;
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_part_of_a_string_is_found_wherever_it_ends() {
+        for special in [b'"', b'\\', 0, 0x1f, 0x80, 0xff] {
+            for at in 0..20 {
+                let mut text = [b'a', 0x20, 0x7f, b'!', b'#', b'[', b']'].repeat(3);
+                text[at] = special;
+                assert_eq!(plain_length(&text), at);
+                // What follows does not matter.
+                text[at + 1..].fill(0);
+                assert_eq!(plain_length(&text), at);
+            }
+        }
+        assert_eq!(plain_length(&[b' '; 21]), 21);
+    }
 }

@@ -97,9 +97,10 @@ impl Place {
     pub fn serve(&self) -> Server {
         let mut command = self.command("serve");
         command.args(["-v", "--listen", "127.0.0.1:0"]);
-        for quota in ["client-bundles", "address-bundles", "address-clients", "clients"] {
+        for quota in ["client-bundles", "address-bundles", "address-clients"] {
             command.args(["--quota", &format!("{quota}=1000000")]);
         }
+        command.args(["--pins-per-hour", "100000"]);
         Server::of(command)
     }
 
