@@ -35,10 +35,10 @@ mod properties;
 mod real_objects;
 mod reduce;
 mod refusals;
-#[allow(dead_code, reason = "shared with tests/browser")]
 mod renewal_kills;
 mod rotation;
 mod second;
+#[allow(dead_code, reason = "shared with tests/browser")]
 mod served;
 mod site;
 mod states;
