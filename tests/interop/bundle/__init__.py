@@ -8,6 +8,7 @@ LIMITS = {
     "record-bytes": 32 * MIB,
     "total-bytes": 4096 * MIB,
     "ratio": 400,
+    "delta-chain": 20_000,
     "json-depth": 64,
     "string-bytes": 64 * 1024,
     "text-bytes": 1024,

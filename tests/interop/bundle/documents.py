@@ -215,6 +215,11 @@ def check_manifest(manifest, limits):
     records = manifest["records"]
     within(limits, "record-bytes", max((record["size"] for record in records), default=0))
     within(limits, "total-bytes", sum(record["size"] for record in records))
+    chain = longest = 0
+    for record in records:
+        chain = chain + 1 if record["encoding"] == "delta" else 0
+        longest = max(longest, chain)
+    within(limits, "delta-chain", longest)
     order = [tuple(record[name].encode() for name in ("kind", "version", "time", "id")) for record in records]
     if any(left >= right for left, right in zip(order, order[1:])):
         raise Refused("manifestMemberInvalid", "records are not in order")

@@ -123,6 +123,11 @@ fn bases() -> Vec<Case> {
     let other = FIRST.replace("\"kind\":\"a\"", "\"kind\":\"b\"").replace("01-01", "01-02");
     let version = FIRST.replace("\"v1\"", "\"v2\"").replace("01-01", "01-02");
     vec![
+        case("delta-chain-longer-than-allowed", "limitExceeded", "two deltas in a row where one is allowed", {
+            let nothing = ("delta", FIRST, "{}");
+            Forge::of(&[("full", FIRST, FIRST), nothing, nothing]).build()
+        })
+        .limit("delta-chain=1"),
         case(
             "delta-first",
             "deltaWithoutBase",
