@@ -346,7 +346,7 @@ fn parse_outer(block: &[u8; BLOCK], place: &str) -> Result<OuterEntry, VerifyErr
     }
     let Some(size) = octal(&block[124..136]) else { return wrong(&shown, SIZE) };
     let directory = block[156] == b'5';
-    if directory && (!name.is_empty() && name != "." || size != 0) {
+    if directory && (block[..3] != *b"./\0" || size != 0) {
         return Err(VerifyError::EntryType { entry: shown, kind: EntryKind::Directory });
     }
     Ok(OuterEntry { name, size, directory })

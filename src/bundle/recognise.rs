@@ -177,7 +177,7 @@ impl Survey {
             let Some((path, size)) = header else { break };
             let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
             match block[156] {
-                b'5' => survey.extras |= !path.is_empty() && path != ".",
+                b'5' => survey.extras |= block[..3] != *b"./\0",
                 b'x' | b'g' | b'L' | b'K' => survey.extras = true,
                 b'0' | 0 if path.rsplit('/').next().is_some_and(|name| name.starts_with("._")) => survey.extras = true,
                 b'0' | 0 => survey.entries.push(Seen { path, place: (position + BLOCK as u64, size) }),

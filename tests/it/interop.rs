@@ -313,6 +313,11 @@ fn a_bundle_packed_again_otherwise_is_told_and_the_hint_repairs_it() {
         let plain = program.harmless()[0];
         let mut ways: Vec<_> = orders.iter().map(|order| (plain, *order)).collect();
         ways.push((program.pax(), BUNDLE));
+        let mut ways: Vec<_> = ways.into_iter().map(|(options, names)| (options, names.to_vec())).collect();
+        if program == Program::Go {
+            // It writes names as they are given, where others make `./` of these.
+            ways.extend([".", "./."].map(|directory| (plain, [&[directory], &BUNDLE[..]].concat())));
+        }
         for (options, names) in ways {
             let file = format!("{made}.tar");
             program.pack(&at, &file, "b", options, &names);

@@ -121,8 +121,10 @@ fn encode(documents: Vec<Document>, steps: &[Step<'_>]) -> Vec<Record> {
         let kind = |document: &Document| document.envelope().map(|envelope| (envelope.kind, envelope.version)).ok();
         let base = records.last().filter(|base| kind(&base.document) == kind(&document) && !full.contains(&index));
         let delta = base.map(|base| delta::encode(&base.document, &document));
-        // As the packer: not where the delta is nested deeper than is allowed.
+        // As the packer: not where the delta is nested deeper than is allowed, nor behind too many others.
+        let deltas = records.iter().rev().take_while(|record| record.is_delta).count() as u64;
         let delta = delta.filter(|delta| check(delta, Form::Plain, &limits().json).is_ok());
+        let delta = delta.filter(|_| deltas < limits().delta_chain);
         let (size, sha256) = (document.bytes().len(), Sha256Digest::of(document.bytes()));
         let is_delta = delta.is_some();
         let entry = delta.unwrap_or_else(|| document.bytes().to_vec());

@@ -32,6 +32,7 @@ pub fn limits() -> Limits {
         records: 12,
         record_bytes: 1 << 14,
         total_bytes: 1 << 16,
+        delta_chain: 3,
         json: Bounds { depth: 16, string: 512 },
         text_bytes: 64,
         rotation: 3,

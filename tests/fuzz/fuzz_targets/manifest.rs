@@ -23,7 +23,7 @@ fn read(text: &[u8]) {
     let Ok(manifest) = Manifest::from_bytes(text, &limits) else { return };
     assert!(check(text, Form::Plain, &limits.json).is_ok(), "what was signed is canonical");
     assert_eq!(manifest.public_key.id(), manifest.key);
-    assert!(manifest.records.len() <= limits.records);
+    assert!(manifest.records.len() as u64 <= limits.records);
     assert!(manifest.records.iter().map(|record| record.size).sum::<u64>() <= limits.total_bytes);
     let again = manifest.to_bytes().expect("what was read can be written");
     assert_eq!(Manifest::from_bytes(&again, &limits).expect("and read again"), manifest);

@@ -31,7 +31,7 @@ fn signed(document: &[u8]) {
     assert!(opened.trusted, "it is signed by the key that it names");
     assert_eq!(opened.document, document);
     let receipt = opened.receipt;
-    assert!(receipt.records.len() <= limits.records);
+    assert!(receipt.records.len() as u64 <= limits.records);
     assert!(!receipt::open(&file, &[key(2).public()], &limits).expect("it is sound").trusted);
     assert!(receipt::check(&file, receipt.client, &[key(2).public()], &limits).is_err());
     assert!(
