@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::bufread::GzDecoder;
 
-use super::container::{self, BLOCK, Shape};
+use super::container::{self, BLOCK, Contents, Shape};
 use super::delta;
 use super::error::VerifyError;
 use super::json;
@@ -58,18 +58,7 @@ pub fn verify<R: Read + Seek>(
     limits: &Limits,
     progress: Progress<'_>,
 ) -> Result<Verified<R>, VerifyError> {
-    let contents = container::read(&mut reader, Shape::Bundle, limits)?;
-    let manifest = Manifest::from_bytes(&contents.document, limits)?;
-    check_signature(&manifest.public_key, &contents.document, &contents.signature)?;
-    rotation::check(&manifest.rotation, manifest.client, &manifest.public_key)?;
-    let trust = trusts.judge(manifest.client, &manifest.public_key, &manifest.rotation);
-    let trust = trust.map_err(VerifyError::TrustUnavailable)?;
-    match trust {
-        Trust::Trusted | Trust::Unknown => {}
-        Trust::Revoked => return Err(VerifyError::Revoked(manifest.key)),
-        Trust::Conflict => return Err(VerifyError::Conflict { client: manifest.client, key: manifest.key }),
-    }
-    check_payload(&mut reader, contents.payload, &manifest, progress)?;
+    let Sealed { contents, manifest, trust } = open_seal(&mut reader, trusts, limits, progress)?;
     let mut verified = Verified {
         manifest_sha256: Sha256Digest::of(&contents.document),
         manifest,
@@ -85,6 +74,49 @@ pub fn verify<R: Read + Seek>(
         Err(EachError::Bundle(error)) => Err(error),
         Err(EachError::Visitor(never)) => match never {},
     }
+}
+
+/// Checks what [`verify`] checks before it decompresses anything: steps 1 to 5. The records are not looked at, so that
+/// nothing is verified and nothing handed on; this is for measuring.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_seal<R: Read + Seek>(
+    reader: &mut R,
+    trusts: &dyn Trusts,
+    limits: &Limits,
+    progress: Progress<'_>,
+) -> Result<(), VerifyError> {
+    open_seal(reader, trusts, limits, progress).map(drop)
+}
+
+/// What is known after step 5.
+struct Sealed {
+    contents: Contents,
+    manifest: Manifest,
+    trust: Trust,
+}
+
+/// Steps 1 to 5.
+fn open_seal<R: Read + Seek>(
+    reader: &mut R,
+    trusts: &dyn Trusts,
+    limits: &Limits,
+    progress: Progress<'_>,
+) -> Result<Sealed, VerifyError> {
+    let contents = container::read(reader, Shape::Bundle, limits)?;
+    let manifest = Manifest::from_bytes(&contents.document, limits)?;
+    check_signature(&manifest.public_key, &contents.document, &contents.signature)?;
+    rotation::check(&manifest.rotation, manifest.client, &manifest.public_key)?;
+    let trust = trusts.judge(manifest.client, &manifest.public_key, &manifest.rotation);
+    let trust = trust.map_err(VerifyError::TrustUnavailable)?;
+    match trust {
+        Trust::Trusted | Trust::Unknown => {}
+        Trust::Revoked => return Err(VerifyError::Revoked(manifest.key)),
+        Trust::Conflict => return Err(VerifyError::Conflict { client: manifest.client, key: manifest.key }),
+    }
+    check_payload(reader, contents.payload, &manifest, progress)?;
+    Ok(Sealed { contents, manifest, trust })
 }
 
 /// Checks a detached signature file over `document`.

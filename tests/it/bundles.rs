@@ -167,14 +167,20 @@ fn packing_twice_from_two_copies_of_the_state_gives_identical_bytes() {
 
 #[test]
 fn every_single_flipped_bit_and_every_cut_is_noticed() {
-    let bytes = fs::read(vector("deltas-two-kinds.tar")).unwrap();
     let keyring = Keyring::of_keys(snakeoil("snakeoil-client.pub.pem"));
-    assert_eq!(check(&bytes, &keyring).unwrap(), Trust::Trusted);
-    for position in 0..bytes.len() {
-        let mut damaged = bytes.clone();
-        damaged[position] ^= 1 << (position % 8);
-        assert!(check(&damaged, &keyring).is_err(), "a flipped bit at {position} went unnoticed");
+    // All bits of a small bundle, and one of each byte of a larger one.
+    for (name, bits) in [("one-record.tar", 8), ("deltas-two-kinds.tar", 1)] {
+        let mut bytes = fs::read(vector(name)).unwrap();
+        assert_eq!(check(&bytes, &keyring).unwrap(), Trust::Trusted);
+        for position in 0..bytes.len() {
+            for bit in (position..).map(|bit| bit % 8).take(bits) {
+                bytes[position] ^= 1 << bit;
+                assert!(check(&bytes, &keyring).is_err(), "{name}: bit {bit} of byte {position} went unnoticed");
+                bytes[position] ^= 1 << bit;
+            }
+        }
     }
+    let bytes = fs::read(vector("deltas-two-kinds.tar")).unwrap();
     // What a bundle needs ends with two zero blocks; some writers add more of them.
     let needed = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count();
     let needed = needed.next_multiple_of(512) + 1024;

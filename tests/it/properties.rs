@@ -1,10 +1,10 @@
 //! Properties of the formats: canonical JSON, deltas, bundles.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Seek as _};
+use std::io::Cursor;
 
 use kubermatic_telemetry::bundle::pack::{self, Item};
-use kubermatic_telemetry::bundle::{Limits, delta, verify};
+use kubermatic_telemetry::bundle::{Limits, VerifyError, delta, verify};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::record::canonical::{self, Bounds, Form};
@@ -105,13 +105,44 @@ fn document(value: &Value) -> Document {
     Document::parse(canonical(value), &Bounds::default()).unwrap()
 }
 
-fn record(index: usize, rest: &Value) -> Value {
-    let mut record = rest.as_object().cloned().unwrap_or_default();
-    record.insert("kind".into(), ["a", "b"][index % 2].into());
-    record.insert("version".into(), "v1".into());
-    record.insert("time".into(), format!("2026-01-{:02}T00:00:00Z", index + 1).into());
-    record.remove("complete");
-    Value::Object(record)
+/// Records of a few kinds and versions, made at a few times, with any contents.
+fn records() -> impl Strategy<Value = Vec<Document>> {
+    let one = (0..3_usize, 1..3_u8, 0..5_u8, prop::option::of(any::<bool>()), members());
+    let one = one.prop_map(|(kind, version, second, complete, rest)| {
+        let mut record = rest.as_object().cloned().unwrap_or_default();
+        record.insert("kind".into(), ["a", "a-b", "b"][kind].into());
+        record.insert("version".into(), format!("v{version}").into());
+        record.insert("time".into(), format!("2026-01-01T00:00:0{second}Z").into());
+        record.remove("complete");
+        record.extend(complete.map(|complete| ("complete".into(), complete.into())));
+        document(&Value::Object(record))
+    });
+    prop::collection::vec(one, 1..8)
+}
+
+/// A bundle of the records, whose ids are [`id`]s, and the limits that it was packed with: tiny random records may well
+/// compress better than the default ones allow.
+fn bundle(records: &[Document]) -> (Vec<u8>, Limits) {
+    let envelope = |record: &Document| record.envelope().unwrap();
+    let items = records.iter().enumerate().map(|(index, record)| Item { id: id(index), envelope: envelope(record) });
+    let load = |wanted: Uuid| {
+        let index = (0..records.len()).find(|index| id(*index) == wanted).unwrap();
+        Ok::<_, std::convert::Infallible>(records[index].bytes().to_vec())
+    };
+    let limits = Limits { ratio: 1 << 20, ..Limits::default() };
+    let mut payload = Cursor::new(Vec::new());
+    let packed = pack::pack(header(), items.collect(), load, &key(), &limits, &mut payload, &mut |_, _| {}).unwrap();
+    let mut bundle = Vec::new();
+    packed.write_to(&mut bundle, &mut payload).unwrap();
+    (bundle, limits)
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed(&[5; 32])
+}
+
+fn verified<'b>(bundle: &'b [u8], limits: &Limits) -> Result<verify::Verified<Cursor<&'b [u8]>>, VerifyError> {
+    verify::verify(Cursor::new(bundle), &Keyring::of_keys(vec![key().public()]), limits, &mut |_, _| {})
 }
 
 fn id(index: usize) -> Uuid {
@@ -191,36 +222,30 @@ proptest! {
     }
 
     #[test]
-    fn any_records_come_back_from_a_bundle_byte_for_byte(contents in prop::collection::vec(members(), 1..8)) {
-        let records: Vec<_> =
-            contents.iter().enumerate().map(|(index, rest)| document(&record(index, rest))).collect();
-        let items = records.iter().enumerate().map(|(index, record)| Item {
-            id: id(index),
-            envelope: record.envelope().unwrap(),
-        });
-        let load = |wanted: Uuid| {
-            let index = (0..records.len()).find(|index| id(*index) == wanted).unwrap();
-            Ok::<_, std::convert::Infallible>(records[index].bytes().to_vec())
-        };
-        let key = SigningKey::from_seed(&[5; 32]);
-        let mut payload = Cursor::new(Vec::new());
-        let packed = pack::pack(
-            header(), items.collect(), load, &key, &Limits::default(), &mut payload, &mut |_, _| {});
-        // Tiny random records can compress better than the limit on the ratio allows, which packing refuses.
-        let Ok(packed) = packed else { return Ok(()) };
-        let mut bundle = Cursor::new(Vec::new());
-        payload.rewind().unwrap();
-        packed.write_to(&mut bundle, &mut payload).unwrap();
-        let keyring = Keyring::of_keys(vec![key.public()]);
-        let mut verified = verify::verify(bundle, &keyring, &Limits::default(), &mut |_, _| {})
-            .map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let mut found = std::collections::BTreeMap::new();
+    fn any_records_come_back_from_a_bundle_byte_for_byte(records in records()) {
+        let (bundle, limits) = bundle(&records);
+        let mut verified = verified(&bundle, &limits).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let mut found = BTreeMap::new();
         verified.for_each_record(|entry, document| {
             found.insert(entry.id, document.bytes().to_vec());
             Ok::<_, ()>(())
         }).unwrap();
-        for (index, record) in records.iter().enumerate() {
-            prop_assert_eq!(found.get(&id(index)).map(Vec::as_slice), Some(record.bytes()));
+        let packed: BTreeMap<_, _> =
+            records.iter().enumerate().map(|(index, record)| (id(index), record.bytes().to_vec())).collect();
+        prop_assert_eq!(found, packed);
+    }
+
+    #[test]
+    fn a_bit_that_is_flipped_anywhere_in_any_bundle_is_noticed(
+        records in records(), bits in prop::collection::vec(any::<prop::sample::Index>(), 24)
+    ) {
+        let (mut bundle, limits) = bundle(&records);
+        prop_assert!(verified(&bundle, &limits).is_ok());
+        for bit in bits {
+            let bit = bit.index(bundle.len() * 8);
+            bundle[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(verified(&bundle, &limits).is_err(), "bit {bit}");
+            bundle[bit / 8] ^= 1 << (bit % 8);
         }
     }
 }

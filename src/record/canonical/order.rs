@@ -1,9 +1,9 @@
 //! Putting the rows of keyed arrays into order, in a value that is canonical but for that.
 //!
 //! Deltas may have rows in any order inside of what they set. Whoever writes a delta has them in order, so that this is
-//! rare; it holds eight bytes of each row, since an array can have millions.
+//! rare; it holds four bytes of each row, since an array can have millions.
 
-use super::walk::{Elements, Members, Row, Rows, position};
+use super::walk::{Elements, Members, Rows, position, value_end};
 use super::{KeyField, compare_keys};
 
 /// Hands the value `text`, with its rows in order, to `write`, piece by piece.
@@ -35,7 +35,7 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Orderer<'_, W> {
                 Ok(members.end())
             }
             Some(b'[') => self.array(at),
-            _ => Ok(super::walk::value_end(self.text, at)),
+            _ => Ok(value_end(self.text, at)),
         }
     }
 
@@ -48,11 +48,11 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Orderer<'_, W> {
             return Ok(elements.end());
         };
         self.copy(at + 1)?;
-        for (index, (start, _)) in rows.iter().enumerate() {
+        for (index, start) in rows.starts(self.text).enumerate() {
             if index > 0 {
                 (self.write)(b",")?;
             }
-            self.copied = *start as usize;
+            self.copied = start;
             let end = self.value(self.copied)?;
             self.copy(end)?;
         }
@@ -69,29 +69,51 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Orderer<'_, W> {
     }
 }
 
-/// Where the rows of the array at `at` and their keys begin, in the order that they must have; nothing if they have it,
-/// or if the array is not keyed.
-fn out_of_order(text: &[u8], at: usize) -> Option<Vec<(u32, u32)>> {
+/// The rows of an array, in the order that they must have.
+struct Ordered {
+    /// Where the rows' keys begin.
+    keys: Vec<u32>,
+    /// Where rows begin, in the order that they have, about [`STRIDE`] bytes apart.
+    landmarks: Vec<u32>,
+}
+
+/// How far landmarks are apart: from one of them, all rows are walked over up to the one that is looked for.
+const STRIDE: usize = 256;
+
+impl Ordered {
+    /// Where each row begins.
+    fn starts<'o>(&'o self, text: &'o [u8]) -> impl Iterator<Item = usize> {
+        self.keys.iter().map(move |key| {
+            let before = self.landmarks.partition_point(|mark| mark < key);
+            let from = self.landmarks[before.saturating_sub(1)] as usize;
+            Rows::from(text, from).find(|row| row.end > *key as usize).map_or(from, |row| row.start)
+        })
+    }
+}
+
+/// The rows of the array at `at` in the order that they must have; nothing if they have it, or if the array is not keyed.
+fn out_of_order(text: &[u8], at: usize) -> Option<Ordered> {
     let (field, count) = key_field(text, at)?;
-    let key = |row: &Row<'_>| row.key(field).map(|key| position(text, key));
     let sorted = Rows::new(text, at).is_sorted_by(|left, right| {
         left.key(field).zip(right.key(field)).is_some_and(|(left, right)| compare_keys(left, right).is_lt())
     });
     if sorted {
         return None;
     }
-    // Places are below 2 GiB, as those of every document are.
-    let place = |at: usize| u32::try_from(at).ok();
-    let mut rows = Vec::with_capacity(count);
+    let mut rows = Ordered { keys: Vec::with_capacity(count), landmarks: Vec::new() };
     for row in Rows::new(text, at) {
-        rows.push((place(row.start)?, place(key(&row)?)?));
+        // Places are below 2 GiB, as those of every document are.
+        rows.keys.push(u32::try_from(position(text, row.key(field)?)).ok()?);
+        if rows.landmarks.last().is_none_or(|last| row.start - *last as usize >= STRIDE) {
+            rows.landmarks.push(u32::try_from(row.start).ok()?);
+        }
     }
     let spelled = |from: u32| {
         let from = from as usize;
-        &text[from..super::walk::value_end(text, from - 1) - 1]
+        &text[from..value_end(text, from - 1) - 1]
     };
-    rows.sort_unstable_by(|left, right| compare_keys(spelled(left.1), spelled(right.1)));
-    let repeats = rows.windows(2).any(|pair| spelled(pair[0].1) == spelled(pair[1].1));
+    rows.keys.sort_unstable_by(|left, right| compare_keys(spelled(*left), spelled(*right)));
+    let repeats = rows.keys.windows(2).any(|pair| spelled(pair[0]) == spelled(pair[1]));
     (!repeats).then_some(rows)
 }
 
@@ -126,7 +148,10 @@ mod tests {
             "1",
             r#""text""#,
         ];
-        for text in cases {
+        let many: Vec<_> =
+            (0..999).map(|it| format!("{{\"a\":[{it}],\"id\":\"{}\",\"z\":[]}}", it * 7 % 999)).collect();
+        let many = format!("[{}]", many.join(","));
+        for text in cases.into_iter().chain([many.as_str()]) {
             let mut ordered = Vec::new();
             write_ordered(text.as_bytes(), &mut |piece| {
                 ordered.extend_from_slice(piece);
