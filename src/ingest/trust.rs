@@ -101,8 +101,7 @@ impl Ingest<'_> {
 
     /// Keeps the chain that led to the signer, where it is needed: the client sends it only until it has a receipt.
     pub(super) fn keep_rotation(&self, manifest: &Manifest) -> Result<(), IngestError> {
-        let known = self.look_up(manifest.client, &manifest.public_key, &[])? == Trust::Trusted;
-        if manifest.rotation.is_empty() || known {
+        if manifest.rotation.is_empty() || self.look_up(manifest.client, &manifest.public_key, &[])? == Trust::Trusted {
             return Ok(());
         }
         let chain = serde_json::to_vec(&manifest.rotation).map_err(|error| IngestError::System(error.into()))?;
@@ -110,7 +109,8 @@ impl Ingest<'_> {
         let digest = Sha256Digest::of(&chain).to_string();
         let name = format!("{}/{}-{}.json", rotations(manifest.client), digits(&manifest.key), &digest[..12]);
         self.archive.create(&name, chain)?;
-        Ok(())
+        // The client forgets it with the receipt.
+        self.archive.settle(&[&name]).map_err(IngestError::from)
     }
 }
 
