@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::archive::{Archive, ArchiveError, client_prefix};
-use super::audit::{self, Refusal};
+use super::audit::{self, Refusal, Unwritten};
 use super::{chain, records};
 use crate::bundle::container::{self, Shape};
 use crate::bundle::manifest::Seconds;
@@ -212,7 +212,7 @@ pub fn accept<R: Read + Seek>(
     };
     if let Err(error) = told.and_then(|()| audit::sum_up(ingest.archive, environment, false)) {
         // It changes nothing of what was decided.
-        tracing::warn!(error = %error, "the audit of refusals can't be written");
+        tracing::warn!(error = %IngestError::from(error), "the audit of refusals can't be written");
     }
     accepted
 }
@@ -222,7 +222,7 @@ pub fn accept<R: Read + Seek>(
 /// # Errors
 /// The archive fails.
 pub fn close(archive: &Archive, environment: &dyn Environment) -> Result<(), IngestError> {
-    audit::sum_up(archive, environment, true)
+    Ok(audit::sum_up(archive, environment, true)?)
 }
 
 /// Judges as ingest does, and remembers how.
@@ -246,7 +246,7 @@ fn tell<R: Read + Seek>(
     trusted: bool,
     code: &'static str,
     environment: &dyn Environment,
-) -> Result<(), IngestError> {
+) -> Result<(), Unwritten> {
     let mut signed = || {
         let contents = container::read(bundle, Shape::Bundle, ingest.limits)?;
         let manifest = Manifest::from_bytes(&contents.document, ingest.limits)?;

@@ -1,4 +1,5 @@
-//! The audit: what was accepted, refused and pinned, as objects that are only ever made.
+//! The audit: what was accepted and refused, and which keys were pinned, trusted and revoked, as objects that are only
+//! ever made.
 //!
 //! The entry of an acceptance is named by its receipt and written after it, before anybody is answered. Whoever is
 //! interrupted between the two was not answered, so that the bundle comes again, and each time it comes the entry is
@@ -9,6 +10,7 @@
 //! address of a caller, which is personal data.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +18,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::IngestError;
-use super::archive::{Archive, ArchiveError, client_prefix};
+use super::archive::{Archive, ArchiveError, KEY_CHANGES, client_prefix};
 use crate::bundle::Manifest;
 use crate::clock::{Environment, seconds};
 use crate::digest::Sha256Digest;
@@ -30,6 +32,25 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Where it lies what can't be laid at a client's door: anybody can sign in a client's name with a key of their own.
 const REFUSALS: &str = "audit/refusals";
+
+/// An entry that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unwritten {
+    #[error(transparent)]
+    Archive(ArchiveError),
+    /// No random numbers.
+    #[error("the operating system refuses")]
+    System(#[source] io::Error),
+}
+
+impl From<Unwritten> for IngestError {
+    fn from(error: Unwritten) -> Self {
+        match error {
+            Unwritten::Archive(error) => Self::Archive(error),
+            Unwritten::System(error) => Self::System(error),
+        }
+    }
+}
 
 /// Why a bundle was refused, and what is known of it.
 #[derive(Debug)]
@@ -66,6 +87,10 @@ enum Event<'e> {
     RefusedMore { since: String, codes: &'e BTreeMap<&'static str, u64> },
     /// The key of an unknown client's first bundle was about to be pinned.
     Pin { client: Uuid, key: &'e KeyId },
+    /// The operator was about to trust a key.
+    Trust { client: Uuid, key: &'e KeyId },
+    /// The operator was about to revoke a key.
+    Revoke { key: &'e KeyId },
 }
 
 /// What became of the records of an accepted bundle.
@@ -84,7 +109,7 @@ struct Entry<'e> {
 }
 
 /// Makes the entry of an acceptance, if it is not there.
-pub(super) fn accepted(archive: &Archive, manifest: &Manifest, receipt: &Receipt) -> Result<String, IngestError> {
+pub(super) fn accepted(archive: &Archive, manifest: &Manifest, receipt: &Receipt) -> Result<String, Unwritten> {
     let count = |status| receipt.records.iter().filter(|record| record.status == status).count();
     let event = Event::Accepted {
         client: receipt.client,
@@ -113,10 +138,20 @@ pub(super) fn pinning(
     client: Uuid,
     key: &KeyId,
     environment: &dyn Environment,
-) -> Result<(), IngestError> {
-    let id = environment.uuid_v7().map_err(IngestError::System)?;
-    let name = format!("{}/audit/{id}.json", client_prefix(client));
-    write(archive, &name, &Entry { time: environment.now_text(), event: Event::Pin { client, key } })
+) -> Result<(), Unwritten> {
+    let place = format!("{}/audit", client_prefix(client));
+    happened(archive, &place, Event::Pin { client, key }, environment)
+}
+
+/// Makes the entry of a key that the operator is about to trust as a client's, or to revoke.
+pub(super) fn changing(
+    archive: &Archive,
+    key: &KeyId,
+    trusted_as: Option<Uuid>,
+    environment: &dyn Environment,
+) -> Result<(), Unwritten> {
+    let event = trusted_as.map_or(Event::Revoke { key }, |client| Event::Trust { client, key });
+    happened(archive, KEY_CHANGES, event, environment)
 }
 
 /// Writes a refusal down, or counts it.
@@ -124,29 +159,32 @@ pub(super) fn refused(
     archive: &Archive,
     refusal: &Refusal<'_>,
     environment: &dyn Environment,
-) -> Result<(), IngestError> {
+) -> Result<(), Unwritten> {
     let Refusal { manifest, manifest_sha256, trusted, code } = *refusal;
     if !archive.tally.take(environment.now(), trusted, code) {
         return Ok(());
     }
-    let id = environment.uuid_v7().map_err(IngestError::System)?;
     let place = if trusted { format!("{}/audit", client_prefix(manifest.client)) } else { REFUSALS.to_owned() };
     let event = Event::Refused { client: manifest.client, key: &manifest.key, manifest_sha256, trusted, code };
-    write(archive, &format!("{place}/{id}.json"), &Entry { time: environment.now_text(), event })
+    happened(archive, &place, event, environment)
 }
 
 /// Writes down how many refusals were not written down one by one, once their hour is over, or at once.
-pub(super) fn sum_up(archive: &Archive, environment: &dyn Environment, at_once: bool) -> Result<(), IngestError> {
+pub(super) fn sum_up(archive: &Archive, environment: &dyn Environment, at_once: bool) -> Result<(), Unwritten> {
     let Some((since, codes)) = archive.tally.close(environment.now(), at_once) else { return Ok(()) };
-    let id = environment.uuid_v7().map_err(IngestError::System)?;
-    let event = Event::RefusedMore { since: seconds(since), codes: &codes };
-    write(archive, &format!("{REFUSALS}/{id}.json"), &Entry { time: environment.now_text(), event })
+    happened(archive, REFUSALS, Event::RefusedMore { since: seconds(since), codes: &codes }, environment)
 }
 
-fn write(archive: &Archive, name: &str, entry: &Entry<'_>) -> Result<(), IngestError> {
-    let mut text = serde_json::to_vec(entry).map_err(|error| IngestError::System(error.into()))?;
+/// Makes the entry of what happens now.
+fn happened(archive: &Archive, place: &str, event: Event<'_>, environment: &dyn Environment) -> Result<(), Unwritten> {
+    let id = environment.uuid_v7().map_err(Unwritten::System)?;
+    write(archive, &format!("{place}/{id}.json"), &Entry { time: environment.now_text(), event })
+}
+
+fn write(archive: &Archive, name: &str, entry: &Entry<'_>) -> Result<(), Unwritten> {
+    let mut text = serde_json::to_vec(entry).map_err(|error| Unwritten::System(error.into()))?;
     text.push(b'\n');
-    archive.create(name, text).map(drop).map_err(ArchiveError::into)
+    archive.create(name, text).map(drop).map_err(Unwritten::Archive)
 }
 
 /// What was refused within the hour, for one process.

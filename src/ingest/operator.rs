@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::archive::{Archive, ArchiveError, CLIENTS, KEY_CHANGES, REVOKED};
+use super::audit::{self, Unwritten};
 use super::trust::{kept_chain, operator_key, operator_keys, pinned_key, revocation, rotations};
 use crate::clock::Environment;
 use crate::keys::keyring::change::{Affected, Revoked, Trusted};
@@ -30,6 +30,15 @@ pub enum ChangeError {
     System(#[source] io::Error),
 }
 
+impl From<Unwritten> for ChangeError {
+    fn from(error: Unwritten) -> Self {
+        match error {
+            Unwritten::Archive(error) => Self::Archive(error),
+            Unwritten::System(error) => Self::System(error),
+        }
+    }
+}
+
 /// What trusting keys did in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedInArchive {
@@ -37,17 +46,6 @@ pub struct TrustedInArchive {
     pub keys: Trusted,
     /// A pinned key of the client that no longer counts, since the operator has listed others.
     pub unpinned: Option<KeyId>,
-}
-
-/// An entry of the audit.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry<'a> {
-    change: &'static str,
-    key: &'a KeyId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<Uuid>,
-    time: String,
 }
 
 /// Whether the operator has ever changed anything in the archive.
@@ -79,7 +77,7 @@ pub fn trust(
         if archive.has(&object)? {
             trusted.before.push(id);
         } else {
-            audit(archive, "trust", &id, Some(client), environment)?;
+            audit::changing(archive, &id, Some(client), environment)?;
             archive.create(&object, key.to_pem().into_bytes())?;
             trusted.added.push(id);
         }
@@ -104,7 +102,7 @@ pub fn revoke(archive: &Archive, ids: &BTreeSet<KeyId>, environment: &dyn Enviro
         if archive.has(&object)? {
             revoked.before.push(id.clone());
         } else {
-            audit(archive, "revoke", id, None, environment)?;
+            audit::changing(archive, id, None, environment)?;
             archive.create(&object, Vec::new())?;
             revoked.added.push(id.clone());
         }
@@ -113,21 +111,6 @@ pub fn revoke(archive: &Archive, ids: &BTreeSet<KeyId>, environment: &dyn Enviro
         revoked.affected = affected(archive, &revoked.added)?;
     }
     Ok(revoked)
-}
-
-fn audit(
-    archive: &Archive,
-    change: &'static str,
-    key: &KeyId,
-    client: Option<Uuid>,
-    environment: &dyn Environment,
-) -> Result<(), ChangeError> {
-    let system = ChangeError::System;
-    let entry = Entry { change, key, client, time: environment.now_text() };
-    let text = serde_json::to_vec(&entry).map_err(|error| system(error.into()))?;
-    let name = format!("{KEY_CHANGES}/{}.json", environment.uuid_v7().map_err(system)?);
-    archive.create(&name, text)?;
-    Ok(())
 }
 
 /// The clients that lost keys, now that these are revoked.

@@ -110,7 +110,8 @@ impl Ingest<'_> {
         let digest = Sha256Digest::of(&chain).to_string();
         let name = format!("{}/{}-{}.json", rotations(manifest.client), digits(&manifest.key), &digest[..12]);
         self.archive.create(&name, chain)?;
-        Ok(())
+        // The client forgets it with the receipt.
+        self.archive.settle(&[&name]).map_err(IngestError::from)
     }
 }
 

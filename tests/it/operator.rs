@@ -199,9 +199,9 @@ fn every_change_of_an_archive_leaves_an_entry_and_nothing_is_ever_changed_or_rem
     }
     entries.sort_by_key(ToString::to_string);
     let mut expected = vec![
-        json!({ "change": "trust", "client": CLIENT, "key": key }),
-        json!({ "change": "trust", "client": OTHER, "key": rotated }),
-        json!({ "change": "revoke", "key": key }),
+        json!({ "event": "trust", "client": CLIENT, "key": key }),
+        json!({ "event": "trust", "client": OTHER, "key": rotated }),
+        json!({ "event": "revoke", "key": key }),
     ];
     expected.sort_by_key(ToString::to_string);
     assert_eq!(entries, expected);
