@@ -1,6 +1,6 @@
 //! Receipts: the backend's signed answer, made by ingest and believed by a store only if it trusts the signer.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Seek, Write};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -286,7 +286,15 @@ fn read_outcomes(value: Value<'_, '_>, limits: &Limits) -> Result<Vec<Outcome>, 
 /// # Errors
 /// A receipt that is damaged.
 pub fn open(bytes: &[u8], trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
-    let contents = container::read(&mut Cursor::new(bytes), Shape::Receipt, limits)?;
+    open_file(&mut Cursor::new(bytes), trusted, limits)
+}
+
+/// As [`open`], of a file of which no more is read into memory than the signed document.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_file<R: Read + Seek>(file: &mut R, trusted: &[PublicKey], limits: &Limits) -> Result<Opened, VerifyError> {
+    let contents = container::read(file, Shape::Receipt, limits)?;
     let receipt = Receipt::from_bytes(&contents.document, limits)?;
     verify::check_signature(&receipt.public_key, &contents.document, &contents.signature)?;
     let trusted = trusted.contains(&receipt.public_key);
@@ -298,7 +306,20 @@ pub fn open(bytes: &[u8], trusted: &[PublicKey], limits: &Limits) -> Result<Open
 /// # Errors
 /// A receipt that is not to be believed.
 pub fn check(bytes: &[u8], client: Uuid, trusted: &[PublicKey], limits: &Limits) -> Result<Receipt, ReceiptError> {
-    let Opened { receipt, trusted, .. } = open(bytes, trusted, limits)?;
+    check_file(&mut Cursor::new(bytes), client, trusted, limits)
+}
+
+/// As [`check`], of a file of which no more is read into memory than the signed document.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_file<R: Read + Seek>(
+    file: &mut R,
+    client: Uuid,
+    trusted: &[PublicKey],
+    limits: &Limits,
+) -> Result<Receipt, ReceiptError> {
+    let Opened { receipt, trusted, .. } = open_file(file, trusted, limits)?;
     if !trusted {
         return Err(ReceiptError::UnknownSigner { key: receipt.key });
     }

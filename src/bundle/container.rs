@@ -273,7 +273,8 @@ impl<R: Read + Seek> Outer<'_, R> {
 
     fn file(&mut self, entry: &OuterEntry) -> Result<Vec<u8>, VerifyError> {
         self.available(entry.size.saturating_add(padding(entry.size) as u64), &entry.name)?;
-        let mut bytes = Vec::new();
+        // So much is there, and the limits allow it; growing would take up to twice as much.
+        let mut bytes = Vec::with_capacity(usize::try_from(entry.size).unwrap_or_default());
         self.reader.take(entry.size).read_to_end(&mut bytes).map_err(VerifyError::Io)?;
         if bytes.len() as u64 != entry.size {
             return Err(VerifyError::Changed);

@@ -2,13 +2,15 @@
 //! checked when they are read, and kept as the text that they were.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::error::VerifyError;
 use super::members::Value;
-use crate::record::canonical::{Bounds, Form, Scanner, text_of};
+use crate::record::canonical::text_of;
+use crate::record::canonical::walk::{Elements, Members, string};
 
 /// Rows per top-level array of a record.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,9 +19,6 @@ pub struct Counts(Box<str>);
 /// What the site left out: categories and field paths.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Withheld(Box<str>);
-
-/// What was checked before needs no bounds.
-const CHECKED: Bounds = Bounds { depth: usize::MAX, string: usize::MAX };
 
 impl Counts {
     /// Makes them from names and numbers.
@@ -40,15 +39,9 @@ impl Counts {
     /// Names and numbers, in the manifest's order, at most `most` of them.
     #[must_use]
     pub fn list(&self, most: usize) -> Vec<(String, u64)> {
-        let mut list = Vec::new();
-        // Scanned when it was read, so that it can't fail now.
-        let _ = Scanner::new(self.0.as_bytes(), Form::Plain, &CHECKED).members(|_, name, value| {
-            if list.len() < most {
-                list.push((text_of(name).into_owned(), self.0[value.range].parse().unwrap_or_default()));
-            }
-            Ok(())
-        });
-        list
+        let members = Members::of_object(self.0.as_bytes(), 0).take(most);
+        let count = |value: Range<usize>| self.0[value].parse().unwrap_or_default();
+        members.map(|member| (text_of(member.name).into_owned(), count(member.value))).collect()
     }
 }
 
@@ -77,15 +70,9 @@ impl Withheld {
     /// The entries, at most `most` of them.
     #[must_use]
     pub fn list(&self, most: usize) -> Vec<String> {
-        let mut list = Vec::new();
-        // Scanned when it was read, so that it can't fail now.
-        let _ = Scanner::new(self.0.as_bytes(), Form::Plain, &CHECKED).elements(|entry| {
-            if list.len() < most {
-                list.extend(entry.text.map(|text| text_of(text).into_owned()));
-            }
-            Ok(())
-        });
-        list
+        let text = self.0.as_bytes();
+        let entries = Elements::new(text, 0).filter_map(|entry| string(text, entry)).take(most);
+        entries.map(|entry| text_of(entry).into_owned()).collect()
     }
 }
 

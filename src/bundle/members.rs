@@ -14,7 +14,8 @@ use super::limits::{Limit, Limits};
 use super::manifest::Seconds;
 use crate::digest::Sha256Digest;
 use crate::keys::{KeyId, PublicKey};
-use crate::record::canonical::{Bounds, Form, MAX_INTEGER, Scanner, unescape};
+use crate::record::canonical::walk::{Elements, Members};
+use crate::record::canonical::{Form, MAX_INTEGER, unescape};
 use crate::text::shortened;
 
 /// Where a value stands in its document.
@@ -47,9 +48,6 @@ pub(crate) struct Value<'a, 'p> {
 }
 
 type Read<T> = Result<T, VerifyError>;
-
-/// What was checked before needs no bounds.
-const CHECKED: Bounds = Bounds { depth: usize::MAX, string: usize::MAX };
 
 const WHOLE_NUMBER: &str = "a whole number";
 const UUID: &str = "a UUID in lower case with hyphens";
@@ -99,16 +97,10 @@ impl<'a> Value<'a, '_> {
         if !self.text.starts_with(b"{") {
             return Err(self.invalid("an object"));
         }
-        let mut result = Ok(());
-        let scanned = Scanner::new(self.text, Form::Plain, &CHECKED).members(|_, name, value| {
-            let name = std::str::from_utf8(name).unwrap_or_default();
-            if result.is_ok() {
-                result = visit(name, Value { text: &self.text[value.range], path: Path::Member(&self.path, name) });
-            }
-            Ok(())
-        });
-        debug_assert!(scanned.is_ok(), "it was checked before");
-        result
+        Members::of_object(self.text, 0).try_for_each(|member| {
+            let name = std::str::from_utf8(member.name).unwrap_or_default();
+            visit(name, Value { text: &self.text[member.value], path: Path::Member(&self.path, name) })
+        })
     }
 
     /// Hands over each element of an array, in order.
@@ -116,16 +108,9 @@ impl<'a> Value<'a, '_> {
         if !self.text.starts_with(b"[") {
             return Err(self.invalid("an array"));
         }
-        let (mut result, mut index) = (Ok(()), 0);
-        let scanned = Scanner::new(self.text, Form::Plain, &CHECKED).elements(|value| {
-            if result.is_ok() {
-                result = visit(Value { text: &self.text[value.range], path: Path::Element(&self.path, index) });
-            }
-            index += 1;
-            Ok(())
-        });
-        debug_assert!(scanned.is_ok(), "it was checked before");
-        result
+        Elements::new(self.text, 0).enumerate().try_for_each(|(index, element)| {
+            visit(Value { text: &self.text[element], path: Path::Element(&self.path, index) })
+        })
     }
 
     /// As [`Value::array`], of at most as many elements as a limit allows, which are counted first.
@@ -135,12 +120,9 @@ impl<'a> Value<'a, '_> {
         limits: &Limits,
         visit: impl FnMut(Value<'a, '_>) -> Read<()>,
     ) -> Read<()> {
-        let mut count = 0;
-        self.array(|_| {
-            count += 1;
-            Ok(())
-        })?;
-        limits.within(limit, count)?;
+        if self.text.starts_with(b"[") {
+            limits.within(limit, Elements::new(self.text, 0).count() as u64)?;
+        }
         self.array(visit)
     }
 

@@ -320,14 +320,10 @@ fn extract_failure(error: FileError) -> Failure {
     if exists { failure.hint("records are never replaced; choose an empty directory") } else { failure }
 }
 
-fn inspect_receipt(args: &Args, file: File, limits: &Limits, context: &Context, output: &Output) -> Done {
+fn inspect_receipt(args: &Args, mut file: File, limits: &Limits, context: &Context, output: &Output) -> Done {
     let named = |failure: Failure| failure.context(shown(&args.file));
-    let mut text = Vec::new();
-    // The container's reader refuses whatever is larger than a bundle may be.
-    let most = limits.bundle_bytes.saturating_add(1);
-    file.take(most).read_to_end(&mut text).map_err(|error| named(VerifyError::Io(error).into()))?;
     let trusted = context.receipt_keys(args.receipt_key.as_deref())?;
-    let opened = receipt::open(&text, &trusted, limits).map_err(|error| named(error.into()))?;
+    let opened = receipt::open_file(&mut file, &trusted, limits).map_err(|error| named(error.into()))?;
     if output.is_json() {
         output.document(&ReceiptDocument {
             trust: trust(opened.trusted),

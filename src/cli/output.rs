@@ -111,6 +111,10 @@ fn printable(lines: &str) -> String {
         .collect()
 }
 
+/// How deep a document is indented. What lies deeper stays on its line: spaces before each of many brackets would be far
+/// more than the document.
+const DEEPEST: usize = 8;
+
 /// Writes compact JSON indented by two spaces, piece by piece: a document from outside can be large.
 fn write_indented(json: &str, out: &mut impl io::Write) -> io::Result<()> {
     let (mut depth, mut in_string, mut is_escaped) = (0, false, false);
@@ -133,17 +137,23 @@ fn write_indented(json: &str, out: &mut impl io::Write) -> io::Result<()> {
                     write!(out, "{close}")?;
                 } else {
                     depth += 1;
-                    new_line(depth, out)?;
+                    if depth <= DEEPEST {
+                        new_line(depth, out)?;
+                    }
                 }
             }
             '}' | ']' => {
+                if depth <= DEEPEST {
+                    new_line(depth - 1, out)?;
+                }
                 depth -= 1;
-                new_line(depth, out)?;
                 write!(out, "{c}")?;
             }
             ',' => {
                 write!(out, ",")?;
-                new_line(depth, out)?;
+                if depth <= DEEPEST {
+                    new_line(depth, out)?;
+                }
             }
             ':' => write!(out, ": ")?,
             _ => {
@@ -249,6 +259,17 @@ mod tests {
         let mut out = Vec::new();
         write_indented(&document.to_string(), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string_pretty(&document).unwrap() + "\n");
+    }
+
+    #[test]
+    fn what_lies_deep_in_a_document_stays_on_its_line() {
+        let document = "[".repeat(DEEPEST) + "[1,[2,{\"a\":3}]],4" + &"]".repeat(DEEPEST);
+        let mut out = Vec::new();
+        write_indented(&document, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 2 * DEEPEST + 2);
+        let deepest = "  ".repeat(DEEPEST);
+        assert!(text.contains(&format!("\n{deepest}[1,[2,{{\"a\": 3}}]],\n{deepest}4\n")), "{text}");
     }
 
     #[test]

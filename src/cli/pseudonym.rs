@@ -60,7 +60,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         output.document(&map)?;
     } else {
         for name in &args.names {
-            output.line(&format!("{}\t{name}", of(name)))?;
+            output.data(format!("{}\t{name}\n", of(name)).as_bytes())?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
-use super::files::read_input;
+use super::files::open_bundle;
 use super::output::{Output, count, escaped};
 
 /// Check receipts that came back, and let the records go that have arrived.
@@ -89,8 +89,9 @@ pub fn trusted_keys(given: Option<&Path>, context: &Context) -> Result<Vec<Publi
 
 fn check(file: &Path, client: Uuid, trusted: &[PublicKey]) -> Result<Receipt, Failure> {
     let limits = Limits::default();
-    let bytes = read_input(file, limits.manifest_bytes + (1 << 20))?;
-    receipt::check(&bytes, client, trusted, &limits).map_err(|error| Failure::from(error).context(shown(file)))
+    let mut opened = open_bundle(file, &limits)?;
+    receipt::check_file(&mut opened, client, trusted, &limits)
+        .map_err(|error| Failure::from(error).context(shown(file)))
 }
 
 /// A chain that is not whole is evidence, never a reason to refuse anything.

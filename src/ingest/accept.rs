@@ -370,7 +370,8 @@ pub fn local_receipt_key(archive: &Archive, environment: &dyn Environment) -> Re
     let read = PrivateKey::read(&path).map_err(|source| FileError::reading(&path, source))?;
     let key = read.and_then(|key| key.unlock(None)).map_err(|source| IngestError::ReceiptKey { path, source })?;
     let public = directory.join("receipt-key.pub.pem");
-    if !public.exists() {
+    // Somebody may have put another private key there.
+    if std::fs::read_to_string(&public).ok() != Some(key.public().to_pem()) {
         durable::write(&public, key.public().to_pem().as_bytes(), Access::Public, Existing::Replace)?;
     }
     Ok(key)

@@ -52,7 +52,7 @@ fn a_keyboard_is_enough() {
     browser.press(ENTER);
     let (name, _) = browser.downloaded();
     assert!(name.ends_with(".receipt.tar"), "{name}");
-    for next in ["later", "bundle"] {
+    for next in ["later-link", "bundle"] {
         browser.press(TAB);
         assert_eq!(focus(browser), next);
     }
@@ -69,7 +69,7 @@ fn an_upload_is_cancelled_by_keyboard() {
     browser.wait_for(&part("summary"), "Nothing has been sent yet");
     browser.run("document.querySelector('[data-part=upload]').focus()");
     browser.press(ENTER);
-    browser.wait_for(&slot("progress-text"), " MB");
+    browser.wait_for(&slot("progress-text"), " MB of ");
     assert_eq!(focus(browser), "cancel");
     browser.press(ENTER);
     browser.wait_for(&part("refused"), "The upload was cancelled");

@@ -1,4 +1,4 @@
-//! A browser: Chromium behind its driver, which speaks WebDriver, JSON over HTTP.
+//! A browser: Chromium behind its driver, which speaks `WebDriver`, JSON over HTTP.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::support::skip;
 
 /// How long anything may take that a page does.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The name that WebDriver gives to what refers to an element.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The name that `WebDriver` gives to what refers to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Whether a page may run script.
@@ -63,7 +63,7 @@ impl Browser {
         let mut browser = Self { driver, port, session: String::new(), downloads };
         let capabilities = capabilities(&chromium, place, &browser.downloads, script);
         let session = browser.call("POST", "/session", &json!({"capabilities": {"alwaysMatch": capabilities}}));
-        browser.session = session["sessionId"].as_str().unwrap().to_owned();
+        session["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
         Some(browser)
     }
 
@@ -199,6 +199,7 @@ impl Browser {
         let feature = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.tools("Emulation.setEmulatedMedia", &json!({"features": feature}));
         let phone = width < 600;
+        self.tools("Emulation.setTouchEmulationEnabled", &json!({"enabled": phone}));
         let (height, scale) = if phone { (700, 2) } else { (900, 1) };
         self.tools(
             "Emulation.setDeviceMetricsOverride",

@@ -81,7 +81,7 @@ fn a_file_that_is_no_bundle_is_told_with_the_words_of_verify_and_not_sent() {
         assert!(!browser.is_shown(&part("upload")), "{name}");
     }
     for (name, hint) in [
-        ("receipt.tar", "this is a receipt, not a bundle: take it to where the bundle came from"),
+        ("receipt.tar", "this is a receipt, not a bundle"),
         ("page.html", "this is a web page"),
         ("empty.tar", "copy the file again"),
         ("photos.tar", "choose the file that `kubermatic-telemetry export` wrote"),
@@ -123,6 +123,15 @@ fn what_is_larger_than_the_server_takes_is_not_sent() {
     assert!(told.contains("export -o DIR/ --max-size 9000"), "{told}");
     scene.sent_nothing();
     scene.is_content();
+
+    let Some(scene) = Scene::open("--limit manifest-bytes=500") else { return };
+    export(&scene.desk, "bundle.tar", "x");
+    scene.desk.line("keys export -o client.pub.pem").ok();
+    scene.choose("bundle.tar");
+    scene.browser.wait_for(&part("refused"), "the size of the signed document in bytes exceeds the limit");
+    let detail = scene.browser.text(&slot("detail"));
+    scene.desk.line("verify bundle.tar --key client.pub.pem --limit manifest-bytes=500").code(1).says(&detail);
+    scene.sent_nothing();
 }
 
 #[test]
@@ -144,9 +153,11 @@ fn a_tampered_bundle_is_refused_in_the_servers_words() {
     ] {
         scene.upload(name);
         let told = scene.browser.wait_for(&part("refused"), detail);
-        for text in ["The bundle was not accepted", "do not use this copy", code, "Nothing was kept by the server"] {
+        for text in ["The bundle was not accepted", "do not use this copy", code, "The server has kept nothing of it"] {
             assert!(told.contains(text), "`{text}` is not in {told}");
         }
+        assert!(told.contains(&format!("File: {name}")), "{told}");
+        assert!(!scene.browser.is_shown(&part("upload")), "the same bytes are refused again");
     }
     scene.browser.picture("tampered");
     scene.is_content_but_for(&[422]);
@@ -159,8 +170,8 @@ fn a_server_that_goes_away_half_way_has_nothing_and_takes_the_bundle_later() {
     // What is stopped takes no more than fits into the buffers of the connection.
     scene.server.signal("STOP");
     scene.upload("large.tar");
-    let started = scene.browser.wait_for(&slot("progress-text"), " MB");
-    assert!(started.contains(" % ("), "{started}");
+    let started = scene.browser.wait_for(&slot("progress-text"), " MB of ");
+    assert!(started.contains(" %: "), "{started}");
     scene.browser.picture("uploading");
     scene.server.kill();
     let told = scene.browser.wait_for(&part("refused"), "The connection broke");
@@ -193,11 +204,14 @@ fn an_upload_is_cancelled_and_begun_anew() {
     export_large(&scene.desk, "large.tar");
     scene.server.signal("STOP");
     scene.upload("large.tar");
-    scene.browser.wait_for(&slot("progress-text"), " MB");
+    scene.browser.wait_for(&slot("progress-text"), " MB of ");
+    let holds = "const e = new Event('beforeunload', {cancelable: true}); dispatchEvent(e); return e.defaultPrevented";
+    assert_eq!(scene.browser.run(holds), true, "the page is not left unasked");
     scene.browser.click(&part("cancel"));
     let told = scene.browser.wait_for(&part("refused"), "The upload was cancelled");
     assert!(told.contains("you cancelled it after ") && told.contains("is not kept"), "{told}");
     assert!(!scene.browser.is_shown(&part("progress")));
+    assert_eq!(scene.browser.run(holds), false);
     scene.server.signal("CONT");
     scene.browser.click(&part("upload"));
     scene.browser.wait_for(&part("accepted"), "The bundle has arrived");

@@ -1,4 +1,4 @@
-//! The upload page in a real browser: Chromium without a window, driven through WebDriver, and a real server.
+//! The upload page in a real browser: Chromium without a window, driven through `WebDriver`, and a real server.
 //! `docs/testing.md` says what is needed, and where the pictures go.
 #![allow(clippy::disallowed_methods, reason = "tests make and break files as a user would")]
 #![allow(clippy::too_many_lines, reason = "a person's way through a page is long")]

@@ -53,7 +53,7 @@ impl Scene {
     pub fn save_receipt(&self) -> (String, Vec<u8>) {
         self.browser.click(&part("receipt"));
         let (name, bytes) = self.browser.downloaded();
-        self.browser.wait_for(&part("accepted"), &format!("kubermatic-telemetry receipt {name}"));
+        self.browser.wait_for(&part("accepted"), &format!("takes it: kubermatic-telemetry receipt {name} Until"));
         (name, bytes)
     }
 
@@ -115,7 +115,7 @@ pub fn export(desk: &Desk, name: &str, note: &str) {
 pub fn export_large(desk: &Desk, name: &str) {
     let mut texts = String::new();
     let mut block = Sha256::digest(b"large");
-    for text in 0..220 {
+    for text in 0..420 {
         let _ = write!(texts, "{}\"", if text == 0 { "" } else { "," });
         for _ in 0..1_200 {
             block = Sha256::digest(block);

@@ -48,9 +48,10 @@ fn a_bundle_is_shown_then_sent_and_its_receipt_is_taken_by_the_site() {
     scene.upload("bundle.tar");
     let told = browser.wait_for(&part("accepted"), "This bundle had arrived before");
     assert!(told.contains("Nothing was stored twice"), "{told}");
+    browser.picture("again");
     assert_eq!(scene.save_receipt(), (name.clone(), receipt.clone()), "the same receipt");
     // It is also there for those who come back.
-    browser.click(&slot("later"));
+    browser.click(&part("later-link"));
     assert_eq!(browser.downloaded(), (name, receipt));
     scene.is_content();
 }
@@ -176,6 +177,7 @@ fn a_closed_server_is_told_its_token_and_the_page_forgets_it() {
         browser.click(&part("upload"));
         let told = browser.wait_for(&part("refused"), text);
         assert!(told.contains("copy the access token once more"), "{told}");
+        browser.picture("closed");
     }
     browser.run("document.getElementById('token').value = ''");
     browser.type_into("#token", " snakeoil-0123456789");

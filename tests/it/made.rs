@@ -54,3 +54,20 @@ pub fn make(desk: &Desk, name: &str, made: &Made<'_>) -> Sha256Digest {
     packed.write_to(&mut File::create(desk.path(name)).unwrap(), &mut payload).unwrap();
     Sha256Digest::of(&packed.manifest_bytes)
 }
+
+/// Makes a bundle of the vectors' client with this many small records.
+pub fn make_many(desk: &Desk, name: &str, records: u32) {
+    let id = |number: u32| -> Uuid { format!("019a9d00-0000-7000-8000-{number:012}").parse().unwrap() };
+    let text = |number: u32| {
+        format!(r#"{{"kind":"a","number":{number},"time":"2026-01-01T00:00:00Z","version":"v1"}}"#).into_bytes()
+    };
+    let envelope = |number| Document::parse(text(number), &Limits::default().json).unwrap().envelope().unwrap();
+    let items = (0..records).map(|number| Item { id: id(number), envelope: envelope(number) }).collect();
+    let header = Header { client: CLIENT.parse().unwrap(), ..header() };
+    let mut payload = Cursor::new(Vec::new());
+    let load = |id: Uuid| Ok::<_, std::convert::Infallible>(text(id.to_string()[24..].parse().unwrap()));
+    let (key, limits) = (private("snakeoil-client.pem"), Limits::default());
+    let packed = pack::pack(header, items, load, &key, &limits, &mut payload, &mut |_, _| {}).unwrap();
+    payload.rewind().unwrap();
+    packed.write_to(&mut File::create(desk.path(name)).unwrap(), &mut payload).unwrap();
+}

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests fail by panicking")]
 
 mod api;
+mod archive;
 mod bad_input;
+mod bombs;
 mod books;
 mod build_script;
 mod bundles;

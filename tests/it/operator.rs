@@ -70,8 +70,8 @@ fn trusting_and_revoking_again_changes_nothing() {
             (&json!([]), &json!([key]), &json!([]))
         );
         desk.unchanged_since(&after, "revoking again");
-        let last = revoke(&rotated).ok().says(&format!("client {CLIENT} is left without a key; it had {rotated}"));
-        assert_eq!(last.json()["clients"], json!([{ "client": CLIENT, "lost": [rotated], "left": 0 }]));
+        let end = revoke(&rotated).ok().says(&format!("client {CLIENT} is left without a key; it had {rotated}"));
+        assert_eq!(end.json()["clients"], json!([{ "client": CLIENT, "lost": [rotated], "left": 0 }]));
         let refused = trust(KEY).code(1).says(&format!("the key {key} is revoked in"));
         refused.says("hint: a revocation is for good; the client needs a new key");
         ingest(&desk, &vector("one-record.tar"), if place.starts_with("--k") { place } else { "" })

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::made::{Made, make, private};
+use crate::made::{Made, make, make_many, private};
 use crate::served::{Answer, Form, Server};
 use crate::support::{Desk, root, say};
 
@@ -108,7 +108,7 @@ fn a_form_is_answered_with_a_page_and_a_receipt_to_save() {
     assert!(link.starts_with("v1/receipts/"), "{link}");
     let receipt = server.get(&format!("/{link}"));
     let name = between(receipt.header("content-disposition").unwrap(), "filename=\"", "\"").to_owned();
-    assert!(taken.read_aloud().contains(&format!("kubermatic-telemetry receipt {name}")));
+    tells(&taken, 201, &format!("There, this command takes it: kubermatic-telemetry receipt {name} Until then"));
     desk.file(&name, &receipt.body);
     let shown = desk.line(&format!("inspect {name} --json")).ok().json();
     assert_eq!(shown["receipt"]["records"][0]["status"], "accepted");
@@ -117,6 +117,9 @@ fn a_form_is_answered_with_a_page_and_a_receipt_to_save() {
     tells(&again, 200, "This bundle had arrived before");
     assert!(!again.read_aloud().contains("The bundle has arrived"));
     assert_eq!(server.get(&format!("/{link}")).body, receipt.body);
+
+    let instead = server.post(&Form::new().file("bundle", &receipt.body), "");
+    tells(&instead, 422, "What to do: this is a receipt, not a bundle: take it to where the bundle came from");
 }
 
 #[test]
@@ -134,9 +137,9 @@ fn a_bundle_that_is_refused_is_told_with_its_hint_and_code() {
             "this is a gzip file",
             "What to do: unpack it with: gzip -dc FILE > bundle.tar",
         ),
-        (b"", 400, "it is empty", "Nothing was kept by the server."),
-        (&[b'x'; 30_000], 413, "the bundle is larger than 20000 bytes", "--max-size 20000"),
-        (&[b'x'; 80_000], 413, "the bundle is larger than 20000 bytes", "code limitExceeded"),
+        (b"", 400, "it is empty", "The server has kept nothing of it"),
+        (&vec![b'x'; 30_000], 413, "the bundle is larger than 20000 bytes", "--max-size 20000"),
+        (&vec![b'x'; 80_000], 413, "the bundle is larger than 20000 bytes", "code limitExceeded"),
     ];
     for (file, status, wrong, more) in cases {
         let answer = server.post(&Form::new().file("bundle", file), "");
@@ -213,22 +216,36 @@ fn a_form_that_is_not_the_pages_is_refused_and_nothing_of_it_is_kept() {
 }
 
 #[test]
-fn a_form_that_never_comes_to_its_file_is_not_held_in_memory() {
+fn a_form_that_never_comes_to_its_file_is_refused_early() {
+    const LENGTH: usize = 100 << 20;
     let (_desk, server, _) = served("");
     let (kind, _) = Form::new().encoded();
     let mut stream = server.connect();
     let head = format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\n");
-    write!(stream, "{head}content-length: 200000000\r\n\r\n").unwrap();
-    write!(stream, "------boundary0123456789\r\ncontent-disposition: form-data; name=\"").unwrap();
-    // It is read on after the answer, and thrown away.
-    let mut sent = 0;
-    while sent < 100_000_000 && stream.write_all(&[b'x'; 65_536]).is_ok() {
-        sent += 65_536;
-    }
+    write!(stream, "{head}content-length: {LENGTH}\r\n\r\n").unwrap();
+    let mut body = b"------boundary0123456789\r\ncontent-disposition: form-data; name=\"".to_vec();
+    body.resize(LENGTH, b'x');
+    stream.write_all(&body).unwrap();
+    // Whoever looked through all of it for an end of the name would take long, or much memory.
+    tells(&Answer::read(stream), 400, "the form did not arrive as a whole, or is not one");
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let peak: u64 = between(&status, "VmHWM:", "kB").trim().parse().unwrap();
-    say("measured", &format!("{sent} bytes sent, peak memory {peak} kB"));
+    say("measured", &format!("peak memory {peak} kB"));
     assert!(peak < 64 * 1024, "{peak} kB");
+}
+
+#[test]
+fn a_form_that_stops_is_cut_off() {
+    let (_desk, server, bundle) = served("--idle-timeout 1s");
+    let (kind, body) = Form::new().file("bundle", &bundle).encoded();
+    // In what stands before the file, and in the file.
+    for length in [60, 1_000] {
+        let mut stream = server.connect();
+        let head = format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\n");
+        write!(stream, "{head}content-length: {}\r\n\r\n", body.len()).unwrap();
+        stream.write_all(&body[..length]).unwrap();
+        tells(&Answer::read(stream), 408, "The server can’t take the bundle now");
+    }
 }
 
 #[test]
@@ -263,6 +280,30 @@ fn a_server_with_a_token_asks_for_it_in_the_page_and_gives_the_receipt_with_the_
     desk.line("inspect receipt.tar").ok();
     let header = "\r\nauthorization: Bearer snakeoil-0123456789";
     tells(&server.post(&file(Form::new()), header), 200, "This bundle had arrived before");
+}
+
+#[test]
+fn a_receipt_that_no_link_can_hold_is_told_of() {
+    let desk = Desk::in_memory();
+    desk.file("token", "snakeoil-0123456789");
+    let server = Server::start(&desk, "--trust tofu --token-file token");
+    make_many(&desk, "many.tar", 8_000);
+    let form = Form::new().field("token", "snakeoil-0123456789");
+    let answer = server.post(&form.file("bundle", &fs::read(desk.path("many.tar")).unwrap()), "");
+    tells(&answer, 201, "This receipt is too large to be saved from here.");
+    assert!(!answer.read_aloud().contains("Save the receipt"));
+    assert!(answer.body.len() < 100_000);
+}
+
+#[test]
+fn a_server_that_has_had_enough_says_when_to_come_back() {
+    let (_desk, server, bundle) = served("--quota address-bundles=1");
+    let form = || Form::new().file("bundle", &bundle);
+    tells(&server.post(&form(), ""), 201, "The bundle has arrived");
+    let answer = server.post(&form(), "");
+    tells(&answer, 429, "The server can’t take the bundle now");
+    tells(&answer, 429, "The server asks to wait 60 minutes.");
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 3_000);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn only_what_signs_asks_for_the_passphrase() {
         desk.line(line).ok();
     }
     desk.line("ingest bundle.tar --archive archive --trust tofu --receipts receipts").ok();
-    let receipt = desk.tree("receipts").into_iter().find(|name| name.ends_with(".tar")).unwrap();
+    let receipt = desk.tree("receipts").into_iter().find(|name| name.contains(".receipt.")).unwrap();
     desk.line(&format!("receipt receipts/{receipt} --receipt-key archive/receipt-key.pub.pem")).ok();
     // Nothing is pending: nobody is asked for what is not needed.
     desk.line("export -o next.tar").code(4).says("nothing is pending");
@@ -304,6 +304,38 @@ fn receipts_are_signed_with_a_protected_key() {
     desk.line("export -o again.tar").ok();
     let refused = desk.line("ingest again.tar --archive archive --trust tofu").code(1);
     refused.says("receipt-key.pem: the private key is encrypted").says("hint: give the file with --receipt-key FILE");
+}
+
+#[test]
+fn nothing_that_is_said_holds_a_passphrase_or_a_private_key() {
+    let desk = protected();
+    desk.file("plain", "quite another");
+    openssl(&desk, "genpkey -algorithm ed25519 -out made.pem");
+    let made = fs::read_to_string(desk.path("made.pem")).unwrap();
+    let mut secrets = vec![PASSPHRASE.to_owned(), "quite another".to_owned(), made.lines().nth(1).unwrap().to_owned()];
+    for line in [
+        "keys show -vvv --json",
+        "export -o bundle.tar --passphrase-file p -vvv",
+        "keys rotate --import made.pem --passphrase-file p -vvv --json",
+        "keys passphrase --passphrase-file p --new-passphrase-file plain -vvv",
+        "keys passphrase --passphrase-file plain --remove -vvv",
+        "keys rotate -vvv",
+        "ingest bundle.tar --archive archive --trust tofu -vvv --json",
+        "keys trust archive/receipt-key.pem --client 6f9619ff-8b86-4d01-b42d-00cf4fc964ff --keyring keyring -vvv",
+        "init --new-client -vvv --json",
+        "keys rotate --import archive/receipt-key.pem -vvv --json",
+        "status -vvv",
+    ] {
+        let printed = desk.line(line);
+        for name in ["state/identity/signing-key.pem", "archive/receipt-key.pem"] {
+            let file = fs::read_to_string(desk.path(name)).unwrap_or_default();
+            let body = file.split_once("PRIVATE KEY-----\n").and_then(|(_, rest)| rest.lines().next());
+            secrets.extend(body.map(str::to_owned));
+        }
+        let said = printed.stdout + &printed.stderr;
+        assert!(secrets.iter().all(|secret| !said.contains(secret)), "{line}: {said}");
+    }
+    assert!(secrets.len() > 10, "private keys were looked for");
 }
 
 /// A command in a terminal, which a test reads and types into.

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::books::leftovers;
-use crate::kills::{Scene, can_trace, copy_of, on_two_threads, prepared, what_gets_its_name_is_on_disk};
+use crate::kills::{Scene, Step, can_trace, copy_of, on_two_threads, prepared, what_gets_its_name_is_on_disk};
 use crate::support::{Desk, say};
 
 /// An installation with a store, one whose identity is lost, and one without a store.
@@ -41,7 +41,7 @@ fn a_new_client_that_was_killed_at_any_step_is_finished_by_doing_it_again() {
     let mut kills = Vec::new();
     for scene in &scenes {
         what_gets_its_name_is_on_disk(scene);
-        kills.extend(scene.steps().into_iter().filter(|step| step.changes_something()).map(|step| (scene, step)));
+        kills.extend(scene.steps().into_iter().filter(Step::changes_something).map(|step| (scene, step)));
     }
     on_two_threads(&kills, |(scene, step)| {
         let (desk, _) = scene.stopped(step, "signal=KILL");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -107,7 +108,7 @@ fn rotated_twice_without_a_receipt_sticks_count_in_any_order_and_the_chain_goes_
     let site = Site::new();
     let [first, second, third] = site.three_keys();
     let manifest = |name: &str| site.line(&format!("inspect {name} --json")).ok().json()["manifest"].clone();
-    assert_eq!(chain(&manifest("1.tar")), [first.clone()]);
+    assert_eq!(chain(&manifest("1.tar")), std::slice::from_ref(&first));
     assert_eq!(chain(&manifest("2.tar")), [first.clone(), second.clone()]);
     assert_eq!(chain(&manifest("3.tar")), [first.clone(), second.clone(), third.clone()]);
     site.trust("a.pem", "--keyring keyring").ok();
@@ -126,7 +127,7 @@ fn rotated_twice_without_a_receipt_sticks_count_in_any_order_and_the_chain_goes_
     );
     site.line("keys show").ok().prints(&format!("rotation {third} follows "));
     site.answered("3.tar", "--keyring keyring");
-    assert_eq!(chain(&site.export("5.tar")), [third.clone()]);
+    assert_eq!(chain(&site.export("5.tar")), std::slice::from_ref(&third));
     assert_eq!(site.shown()["rotation"], json!([]));
     // What the archive knows of the chain is enough from now on, also for the next rotation.
     site.answered("5.tar", "--keyring keyring");
@@ -341,6 +342,35 @@ fn a_receipt_that_is_not_believed_confirms_nothing() {
 }
 
 #[test]
+fn exports_and_rotations_at_once_wait_for_each_other_and_every_bundle_counts() {
+    let site = Site::new();
+    site.publish("a.pem");
+    site.trust("a.pem", "--keyring keyring").ok();
+    site.export("0.tar");
+    let start = |line: &str| {
+        let mut command = site.desk.command();
+        command.args(line.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut children = Vec::new();
+    for number in 1..=6 {
+        children.push(start(&format!("export -o {number}.tar")));
+        children.push(start("keys rotate"));
+    }
+    for child in children {
+        Printed::of(child.wait_with_output().unwrap()).ok();
+    }
+    site.export("7.tar");
+    let manifest = |number| site.line(&format!("inspect {number}.tar --json")).ok().json()["manifest"].clone();
+    assert_eq!(chain(&manifest(7)).len(), 7, "each of six rotations follows the one before it");
+    for number in 0..=7 {
+        site.line(&format!("verify {number}.tar --keyring keyring")).ok();
+        let (signers, all) = (chain(&manifest(number)), chain(&manifest(7)));
+        assert_eq!(signers, all[..signers.len()], "bundle {number}");
+    }
+}
+
+#[test]
 fn a_key_that_openssl_made_becomes_the_next_one() {
     let site = Site::new();
     let desk = &site.desk;
@@ -389,7 +419,7 @@ fn a_rotation_that_did_not_come_about_is_forgotten() {
     // As if the process had died between the two files.
     fs::write(private(&site), old).unwrap();
     assert_eq!((site.key(), site.shown()["rotation"].clone()), (key.clone(), json!([])));
-    assert_eq!(chain(&site.export("1.tar")), [key.clone()]);
+    assert_eq!(chain(&site.export("1.tar")), std::slice::from_ref(&key));
     site.rotate();
     let manifest = site.export("2.tar");
     assert_eq!((chain(&manifest).len(), &chain(&manifest)[0]), (2, &key));

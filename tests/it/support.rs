@@ -72,7 +72,10 @@ impl Desk {
 
     /// The program, in this directory and with this state, in an environment of its own.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kubermatic-telemetry"));
+        self.at_this_desk(Command::new(env!("CARGO_BIN_EXE_kubermatic-telemetry")))
+    }
+
+    fn at_this_desk(&self, mut command: Command) -> Command {
         command
             .current_dir(self.directory.path())
             .env_clear()
@@ -85,6 +88,21 @@ impl Desk {
     /// Runs the program.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Printed {
         Printed::of(self.command().args(arguments).stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// Runs the program, and tells how many KiB of memory it took at most; nothing if there is no `time` to ask.
+    pub fn run_measured(&self, arguments: &[&str]) -> Option<(Printed, u64)> {
+        let figures = self.path("measured");
+        let mut command = self.at_this_desk(Command::new("/usr/bin/time"));
+        command.args(["--quiet", "-f", "%M", "-o"]).arg(&figures);
+        command.arg(env!("CARGO_BIN_EXE_kubermatic-telemetry")).args(arguments).stdin(Stdio::null());
+        match command.output() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            output => {
+                let peak = fs::read_to_string(&figures).unwrap();
+                Some((Printed::of(output.unwrap()), peak.trim().parse().unwrap()))
+            }
+        }
     }
 
     /// Runs the program with something on stdin.

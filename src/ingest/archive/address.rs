@@ -19,7 +19,7 @@ use super::failure::{self, Failure};
 /// What the program calls itself.
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 /// How often a request is tried again, and until when. Each attempt has the clients' own time, 30 seconds.
-const RETRIES: usize = 5;
+const RETRIES: usize = 8;
 const RETRY_FOR: Duration = Duration::from_secs(20);
 /// The first pause before a retry, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));

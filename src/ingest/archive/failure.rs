@@ -60,7 +60,8 @@ pub(super) fn of_settings(error: &object_store::Error) -> Failure {
     let damaged = causes(error).find_map(|cause| cause.downcast_ref::<serde_json::Error>());
     let text = match damaged {
         Some(json) => format!("the credentials are not the JSON that is expected (line {})", json.line()),
-        None => innermost(error),
+        // The client's own name for itself comes first, and is known.
+        None => printable(&error.source().map_or_else(|| error.to_string(), ToString::to_string)),
     };
     Box::new(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
@@ -111,17 +112,24 @@ fn word(body: &str) -> Option<String> {
 }
 
 fn of_transport(error: &HttpError) -> (io::ErrorKind, String) {
+    let cause = innermost(error);
+    if cause.contains("scheme is not allowed") {
+        return (io::ErrorKind::InvalidInput, "http:// is not allowed, only https://".to_owned());
+    }
     let (kind, meaning) = match error.kind() {
         HttpErrorKind::Timeout => (io::ErrorKind::TimedOut, "it does not answer in time"),
         HttpErrorKind::Connect => (io::ErrorKind::NotConnected, "it can't be reached"),
         _ => (io::ErrorKind::ConnectionAborted, "the connection broke"),
     };
-    (kind, format!("{meaning}: {}", innermost(error)))
+    (kind, format!("{meaning}: {cause}"))
 }
 
 /// The cause behind all others, in a form that can be printed.
 fn innermost(error: &(dyn Error + 'static)) -> String {
-    let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    printable(&causes(error).last().map(ToString::to_string).unwrap_or_default())
+}
+
+fn printable(text: &str) -> String {
     text.chars().take(TOLD).flat_map(char::escape_debug).collect()
 }
 

@@ -93,7 +93,7 @@ pub enum ArchiveError {
         source: Failure,
     },
     /// There are no credentials, or they can't be had.
-    #[error("there are no credentials for {store}")]
+    #[error("no credentials for {store} are to be had")]
     Credentials {
         /// Whose client.
         store: &'static str,
@@ -143,6 +143,9 @@ impl ArchiveError {
                 Some(io::ErrorKind::PermissionDenied) => {
                     Some("the credentials must allow to get, put and list objects under the archive's prefix")
                 }
+                Some(io::ErrorKind::InvalidInput) => Some(
+                    "for a store on this machine or in a network of its own: AWS_ALLOW_HTTP=true, or AZURE_, GOOGLE_",
+                ),
                 Some(io::ErrorKind::NotFound) => Some("make the bucket first, or give its region and endpoint"),
                 Some(io::ErrorKind::NotConnected | io::ErrorKind::TimedOut) => {
                     Some("see that the endpoint is right and that this machine can reach it")
@@ -413,6 +416,10 @@ impl Archive {
     }
 
     async fn make(&self, name: &str, contents: Vec<u8>) -> object_store::Result<bool> {
+        // A look is cheaper there than a file that is written and synced before it turns out that it is in vain.
+        if self.directory.is_some() && self.find(name).await? {
+            return Ok(false);
+        }
         let (path, payload) = (Path::from(name), PutPayload::from(contents));
         for attempt in 0.. {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };

@@ -228,7 +228,10 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
     let (parts, body) = request.into_parts();
     let (body, rest) = linger::lend(body, &parts.headers);
     let mut response = next.run(Request::from_parts(parts, body)).await;
-    rest.drain().await;
+    // Whoever is too slow sends nothing that an answer could get lost behind.
+    if response.status() != StatusCode::REQUEST_TIMEOUT {
+        rest.drain().await;
+    }
     let code = response.extensions().get::<Problem>().map(|problem| problem.code);
     // A route that is for people has told them already.
     let untold = response.extensions_mut().remove::<Problem>();

@@ -72,7 +72,7 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Orderer<'_, W> {
 /// Where the rows of the array at `at` and their keys begin, in the order that they must have; nothing if they have it,
 /// or if the array is not keyed.
 fn out_of_order(text: &[u8], at: usize) -> Option<Vec<(u32, u32)>> {
-    let field = key_field(text, at)?;
+    let (field, count) = key_field(text, at)?;
     let key = |row: &Row<'_>| row.key(field).map(|key| position(text, key));
     let sorted = Rows::new(text, at).is_sorted_by(|left, right| {
         left.key(field).zip(right.key(field)).is_some_and(|(left, right)| compare_keys(left, right).is_lt())
@@ -82,7 +82,7 @@ fn out_of_order(text: &[u8], at: usize) -> Option<Vec<(u32, u32)>> {
     }
     // Places are below 2 GiB, as those of every document are.
     let place = |at: usize| u32::try_from(at).ok();
-    let mut rows = Vec::new();
+    let mut rows = Vec::with_capacity(count);
     for row in Rows::new(text, at) {
         rows.push((place(row.start)?, place(key(&row)?)?));
     }
@@ -95,18 +95,18 @@ fn out_of_order(text: &[u8], at: usize) -> Option<Vec<(u32, u32)>> {
     (!repeats).then_some(rows)
 }
 
-/// What an array would be keyed by if no key repeats.
-fn key_field(text: &[u8], at: usize) -> Option<KeyField> {
-    let (mut any, mut uuid, mut id) = (false, true, true);
+/// What an array would be keyed by if no key repeats, and how many rows it has.
+fn key_field(text: &[u8], at: usize) -> Option<(KeyField, usize)> {
+    let (mut count, mut uuid, mut id) = (0, true, true);
     for row in Rows::new(text, at) {
-        any = true;
+        count += 1;
         uuid &= row.uuid.is_some();
         id &= row.id.is_some();
         if !uuid && !id {
             return None;
         }
     }
-    any.then_some(if uuid { KeyField::Uuid } else { KeyField::Id })
+    (count > 0).then_some((if uuid { KeyField::Uuid } else { KeyField::Id }, count))
 }
 
 #[cfg(test)]

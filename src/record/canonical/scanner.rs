@@ -207,7 +207,7 @@ impl<'a> Scanner<'a> {
             Order::NotKeyed => None,
             Order::Sorted(field) => Some(field),
             // Out of order: either it has repeats, and then it is not keyed, or it is not canonical.
-            Order::Unsorted(field) if walk::has_repeats(self.input, start, field) => None,
+            Order::Unsorted(field) if walk::has_repeats(self.input, start, order.count, field) => None,
             Order::Unsorted(field) => return Err(CanonicalError::new(Reason::RowOrder(field.name()))),
         };
         Ok(Shape { field, count: order.count, with_uuid: order.uuid.count })

@@ -223,24 +223,31 @@ impl<'a> Iterator for Rows<'a> {
     }
 }
 
-/// Whether two rows of the array at `at` have the same key.
+/// Whether two rows of the array at `at`, which has `count` of them, have the same key.
 ///
 /// An array can have millions of rows, so that of each key no more than a short hash is held; keys whose hashes meet are
 /// compared. The hash is seeded by chance, so that nobody can make many of them meet.
-pub(crate) fn has_repeats(text: &[u8], at: usize, field: KeyField) -> bool {
+pub(crate) fn has_repeats(text: &[u8], at: usize, count: usize, field: KeyField) -> bool {
     let seed = RandomState::new();
     #[expect(clippy::cast_possible_truncation, reason = "a short hash is wanted")]
     let hash = |key: Raw<'_>| seed.hash_one(key) as u32;
     let keys = || Rows::new(text, at).filter_map(|row| row.key(field));
-    let met = met_twice(keys().map(hash).collect());
-    let mut first = vec![None; met.len()];
+    let mut hashes = Vec::with_capacity(count);
+    hashes.extend(keys().map(hash));
+    let met = met_twice(hashes);
+    // Where a key of each such hash was seen first; none begins at zero, where the array does.
+    let mut first = vec![0_u32; met.len()];
     let mut others = Vec::new();
     for key in keys() {
         let Ok(place) = met.binary_search(&hash(key)) else { continue };
-        match first[place] {
-            None => first[place] = Some(position(text, key)),
-            Some(from) if text.get(from..from + key.len() + 1) == text.get(spelled(text, key)) => return true,
-            Some(_) => others.push(key),
+        let range = spelled(text, key);
+        let from = first[place] as usize;
+        if from == 0 {
+            first[place] = u32::try_from(range.start).unwrap_or_default();
+        } else if text.get(from..from + range.len()) == text.get(range) {
+            return true;
+        } else {
+            others.push(key);
         }
     }
     others.sort_unstable();
@@ -314,10 +321,10 @@ mod tests {
         };
         // So many that short hashes of different keys meet as well.
         let unique = array(&mut (0..200_000).rev());
-        assert!(!has_repeats(unique.as_bytes(), 0, KeyField::Id));
+        assert!(!has_repeats(unique.as_bytes(), 0, 200_000, KeyField::Id));
         let twice = array(&mut (0..200_000).rev().chain([77_777]));
-        assert!(has_repeats(twice.as_bytes(), 0, KeyField::Id));
-        assert!(has_repeats(array(&mut [1, 1].into_iter()).as_bytes(), 0, KeyField::Id));
-        assert!(!has_repeats(b"[]", 0, KeyField::Id));
+        assert!(has_repeats(twice.as_bytes(), 0, 200_001, KeyField::Id));
+        assert!(has_repeats(array(&mut [1, 1].into_iter()).as_bytes(), 0, 2, KeyField::Id));
+        assert!(!has_repeats(b"[]", 0, 0, KeyField::Id));
     }
 }

@@ -99,10 +99,10 @@ fn lengths_that_lie_and_bodies_without_end_do_no_harm() {
     stream.write_all(&head("Transfer-Encoding: chunked")).unwrap();
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
     let mut sent = 0;
-    while stream.write_all(chunk.as_bytes()).is_ok() && sent < 10_000_000 {
+    while stream.write_all(chunk.as_bytes()).is_ok() && sent < 200_000_000 {
         sent += chunk.len();
     }
-    assert!(sent < 10_000_000, "it read on and on");
+    assert!(sent < 200_000_000, "it read on and on");
     let numbers = ["-1", "18446744073709551616", "1e3", "0x10", "5, 6", ""];
     for number in numbers {
         let answer = server.raw(&head(&format!("Content-Length: {number}")));

@@ -42,7 +42,16 @@ fn nothing_is_acknowledged_that_the_archive_does_not_have() {
         }
         let mut server = Server::start(
             &desk,
-            ["--trust", "tofu", "--quota", "address-bundles=1000000", "--quota", "address-clients=1000000"],
+            [
+                "--trust",
+                "tofu",
+                "--quota",
+                "address-bundles=1000000",
+                "--quota",
+                "address-clients=1000000",
+                "--pins-per-hour",
+                "100000",
+            ],
         );
         let stop = AtomicBool::new(false);
         let address = server.address;
@@ -83,7 +92,8 @@ fn nothing_is_acknowledged_that_the_archive_does_not_have() {
     assert!(fresh > 0);
     say("killed", &format!("{ROUNDS} times: {answers} receipts, {fresh} of them for bundles that were new"));
     // And everything that was interrupted can be sent again.
-    let server = Server::start(&desk, ["--trust", "tofu", "--quota", "address-clients=1000000"]);
+    let server =
+        Server::start(&desk, ["--trust", "tofu", "--quota", "address-clients=1000000", "--pins-per-hour", "100000"]);
     for bundle in &bundles {
         assert!(matches!(server.upload(bundle).status, 200 | 201));
     }

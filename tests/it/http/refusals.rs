@@ -18,7 +18,6 @@ fn what_is_no_bundle_is_refused_with_400() {
     let desk = Desk::new();
     let server = Server::open(&desk);
     server.upload(b"").refused(400, "notABundle");
-    server.upload(b"hello").refused(400, "notABundle");
     server.upload(b"<html>").refused(400, "webPage");
     assert!(!desk.path("archive/clients").exists());
 }

@@ -94,7 +94,6 @@ impl Document {
             self.link("receipt", &later, &file);
             self.link("later", &later, &file);
             self.show("later");
-            self.fill("later", &later);
         } else if accepted.receipt.len() <= INLINE {
             self.link("receipt", &format!("data:{TAR};base64,{}", STANDARD.encode(&accepted.receipt)), &file);
         } else {

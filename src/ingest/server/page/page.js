@@ -183,8 +183,7 @@
   }
 
   function bytes(count) {
-    const exact = `${count.toLocaleString("en")} bytes`;
-    return count < 100_000 ? exact : `${(count / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB (${exact})`;
+    return count < 100_000 ? `${count.toLocaleString("en")} bytes` : `${(count / 1e6).toFixed(1)} MB`;
   }
 
   function time(value) {
@@ -207,14 +206,15 @@
 
   function summarize(file, manifest) {
     const records = list(manifest.records);
-    const times = records.map((record) => shown(record?.time)).sort();
+    const times = records.map((record) => time(record?.time)).sort();
     const lost = [manifest.dropped, manifest.discarded].filter(Number.isFinite).reduce((sum, count) => sum + count, 0);
     fill("file", `${shown(file.name)}, ${bytes(file.size)}`);
     fill("summary-client", shown(manifest.client));
     fill("summary-sequence", shown(manifest.sequence));
     fill("created", time(manifest.created));
     fill("records", records.length ? `${records.length} (${counted(records.map((record) => record?.kind))})` : "none");
-    fill("span", times.length ? `${time(times[0])} to ${time(times.at(-1))}` : "?");
+    fill("span", [...new Set([times[0], times.at(-1)])].join(" to "));
+    show("span-row", times.length > 0);
     fill("note", shown(manifest.note));
     fill("withheld", list(manifest.withheld).slice(0, 100).map(shown).join(", "));
     fill("lost", lost);
@@ -236,7 +236,7 @@
   }
 
   function refuse(refusal) {
-    if (refusal.heading === "unfit") {
+    if (refusal.heading === "unfit" || refusal.final) {
       // What is chosen once more under the same name is looked at once more.
       ready = null;
       input.value = "";
@@ -281,9 +281,7 @@
     show("gap", receipt.chain === "gap");
     show("fork", receipt.chain === "fork");
     // A link carries no token.
-    const later = slot("later");
-    later.href = `v1/receipts/${encodeURIComponent(receipt.manifestSha256)}`;
-    later.textContent = later.href;
+    part("later-link").href = `v1/receipts/${encodeURIComponent(receipt.manifestSha256)}`;
     show("later", !token);
     present("accepted");
   }
@@ -354,9 +352,9 @@
       fill("progress-text", "Everything is sent. The server is checking the bundle.");
       say("Everything is sent. The server is checking the bundle.");
     };
-    request.onload = () => settle(() => judge(request, manifest));
-    request.onerror = () => settle(() => lost(file, sent));
-    request.onabort = () => settle(() => { throw stopped("cancelled", "you cancelled it", file, sent); });
+    request.onload = () => settle(file, () => judge(request, manifest));
+    request.onerror = () => settle(file, () => lost(file, sent));
+    request.onabort = () => settle(file, () => { throw stopped("cancelled", "you cancelled it", file, sent); });
     request.open("POST", "v1/bundles");
     request.responseType = "blob";
     request.setRequestHeader("Content-Type", "application/x-tar");
@@ -376,10 +374,10 @@
 
   function tell(done, all) {
     bar.value = done / all;
-    fill("progress-text", `${Math.floor((100 * done) / all)} % (${bytes(done)} of ${bytes(all)})`);
+    fill("progress-text", `${Math.floor((100 * done) / all)} %: ${bytes(done)} of ${bytes(all)}`);
   }
 
-  async function settle(outcome) {
+  async function settle(file, outcome) {
     try {
       const { receiptFile, receipt, again } = await outcome();
       input.value = "";
@@ -391,7 +389,7 @@
       working(null);
       say("");
       if (!(error instanceof Refusal)) throw error;
-      refuse(error);
+      refuse(Object.assign(error, { which: file.name }));
     }
   }
 
@@ -412,6 +410,8 @@
   async function problem(request) {
     const later = request.status >= 500 || [408, 429].includes(request.status);
     const heading = later ? "delayed" : "denied";
+    // Sending the same bytes once more leads to the same answer.
+    const final = [400, 413, 415, 422].includes(request.status);
     const seconds = Number(request.getResponseHeader("Retry-After"));
     const wait = seconds > 0 ? (seconds < 100 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`) : undefined;
     let told = null;
@@ -422,11 +422,11 @@
     }
     if (typeof told?.detail !== "string") {
       return new Refusal(`the answer was “${request.status} ${shown(request.statusText)}” and not the server’s own`,
-        "something between here and the server may have refused; tell whoever runs the server", { heading, wait });
+        "something between here and the server may have refused; tell whoever runs the server", { heading, final, wait });
     }
     const hint = told.code === "unauthorized" ? TOKEN_HINT : told.hint;
     return new Refusal(shown(told.detail), hint ? shown(hint) : undefined,
-      { heading, wait, code: shown(told.code), request: shown(told.instance).replace("urn:uuid:", "") });
+      { heading, final, wait, code: shown(told.code), request: shown(told.instance).replace("urn:uuid:", "") });
   }
 
   async function lost(file, sent) {
