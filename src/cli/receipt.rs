@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
-use super::files::open_bundle;
+use super::files::{LimitArgs, open_bundle};
 use super::output::{Output, count, escaped};
 
 /// Check receipts that came back, and let the records go that have arrived.
@@ -29,13 +29,17 @@ pub struct Args {
     /// PEM file of the keys that sign receipts [default: receipt-keys.pem in the state directory].
     #[arg(long, value_name = "FILE")]
     receipt_key: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let identity = context.existing_identity()?;
     let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
     // Nothing is made or changed for receipts that are not believed.
-    let checked: Vec<_> = args.files.iter().map(|file| (file, check(file, identity.client(), &trusted))).collect();
+    let limits = args.limits.limits();
+    let check = |file: &PathBuf| check(file, identity.client(), &trusted, &limits);
+    let checked: Vec<_> = args.files.iter().map(|file| (file, check(file))).collect();
     let believed = checked.iter().any(|(_, result)| result.is_ok());
     let store = if believed { Some(context.locked_store(&identity)?) } else { None };
     let (mut failed, mut rows) = (false, Vec::new());
@@ -58,7 +62,8 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             })),
             Err(failure) => {
                 failed = true;
-                rows.push(json!({ "file": shown(file), "error": failure.message() }));
+                let code = failure.refusal().map(|error| error.code().as_str());
+                rows.push(json!({ "file": shown(file), "error": failure.message(), "code": code }));
                 output.failure(&failure);
             }
         }
@@ -87,11 +92,9 @@ pub fn trusted_keys(given: Option<&Path>, context: &Context) -> Result<Vec<Publi
     Ok(trusted)
 }
 
-fn check(file: &Path, client: Uuid, trusted: &[PublicKey]) -> Result<Receipt, Failure> {
-    let limits = Limits::default();
-    let mut opened = open_bundle(file, &limits)?;
-    receipt::check_file(&mut opened, client, trusted, &limits)
-        .map_err(|error| Failure::from(error).context(shown(file)))
+fn check(file: &Path, client: Uuid, trusted: &[PublicKey], limits: &Limits) -> Result<Receipt, Failure> {
+    let mut opened = open_bundle(file, limits)?;
+    receipt::check_file(&mut opened, client, trusted, limits).map_err(|error| Failure::from(error).context(shown(file)))
 }
 
 /// A chain that is not whole is evidence, never a reason to refuse anything.

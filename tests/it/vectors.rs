@@ -1,6 +1,6 @@
 //! The test vectors in `testdata/bundles`: whole bundles and receipts as files, and what must come of each.
 //!
-//! `UPDATE_VECTORS=1 cargo test --test it vectors::` forges them anew.
+//! `UPDATE_VECTORS=1 cargo test --test it vectors::the_vectors` forges them anew.
 
 use std::collections::BTreeSet;
 use std::fs;
