@@ -81,7 +81,8 @@ impl Address {
         let provider = provider.ok_or_else(wrong)?;
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let is_plain = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
-        if bucket.is_empty() || !bucket.chars().all(is_plain) || prefix.contains(['?', '#']) {
+        let is_odd = prefix.starts_with('/') || prefix.contains(['?', '#']);
+        if bucket.is_empty() || !bucket.chars().all(is_plain) || is_odd {
             return Err(wrong());
         }
         let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|_| wrong())?;
