@@ -107,6 +107,9 @@ fn entries() -> Vec<Case> {
         outer("apple-double", "repacked", "a file of resource forks, as macOS adds them", |bytes| {
             [entry("./._manifest.json", b"\0\x05\x16\x07", 0), bytes].concat()
         }),
+        outer("directory-of-another-name", "repacked", "a directory entry ./.", |bytes| {
+            [special("./.", b'5', b""), bytes].concat()
+        }),
         outer("directory-twice", "entryDuplicate", "the directory entry ./ twice", |bytes| {
             [special("./", b'5', b""), special("./", b'5', b""), bytes].concat()
         }),
