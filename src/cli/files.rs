@@ -109,6 +109,7 @@ fn spool(path: &Path, input: impl Read, limits: &Limits) -> Result<File, Failure
 }
 
 /// Reads a whole file, or stdin, up to `limit` bytes.
+#[cfg(feature = "agent")]
 pub fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let failed = |error: io::Error| Failure::from(error).context(format!("can't read {}", shown(path)));
     let mut bytes = Vec::new();

@@ -18,6 +18,8 @@ mod init;
 mod inspect;
 #[cfg(any(feature = "agent", feature = "ingest"))]
 mod interrupt;
+#[cfg(feature = "agent")]
+mod interruptible;
 mod keys;
 mod output;
 mod passphrase;
@@ -137,7 +139,7 @@ enum Verb {
     #[cfg(feature = "agent")]
     Send(send::Args),
     #[cfg(feature = "ingest")]
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
 }
 
 /// Runs the program with these arguments.

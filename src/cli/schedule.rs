@@ -9,8 +9,8 @@ use kubermatic_telemetry::store::StoreError;
 use super::Done;
 use super::context::Context;
 use super::failure::Failure;
-use super::interrupt;
 use super::output::Output;
+use super::{interrupt, interruptible};
 
 /// How long to wait after a first failure; twice as long after each further one.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
@@ -26,7 +26,7 @@ pub fn stay(
     collect: impl Fn() -> Done,
 ) -> Done {
     // Before anything is said: who hears it may ask the program to stop.
-    interrupt::listen(interrupt::GRACE)?;
+    interrupt::listen(interruptible::GRACE)?;
     let splay = splay.unwrap_or(every / 24);
     let mut wait = match newest_age(context)? {
         // A clock that jumped must neither make it collect at once for ever nor never again.
@@ -38,7 +38,7 @@ pub fn stay(
         if !wait.is_zero() {
             output.note(&format!("collecting in {}", rounded(wait)));
         }
-        if interrupt::wait(wait)? {
+        if interruptible::wait(wait)? {
             break;
         }
         let started = Instant::now();

@@ -27,7 +27,7 @@ use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
 use super::files::{Target, open_bundle};
-use super::interrupt::Interruptible;
+use super::interruptible::Interruptible;
 use super::output::Output;
 use super::passphrase::PassphraseArgs;
 use super::receipt::{tell, trusted_keys};

@@ -10,7 +10,7 @@ use kubermatic_telemetry::agent::{Collector, Survey};
 use kubermatic_telemetry::pseudonym::Pseudonymizer;
 
 use super::failure::Failure;
-use super::interrupt::Interruptible;
+use super::interruptible::Interruptible;
 use super::output::{Output, count};
 use super::values::duration;
 

@@ -1,10 +1,13 @@
 //! Values as people type them: times, sizes, numbers.
 
+#[cfg(any(feature = "agent", feature = "ingest"))]
 use std::time::Duration;
 
+#[cfg(any(feature = "agent", feature = "ingest"))]
 use jiff::{Span, SpanRelativeTo};
 
 /// `90s`, `15m`, `1h30m`, `14d`; a day has 24 hours.
+#[cfg(any(feature = "agent", feature = "ingest"))]
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = |_| "write it like 90s, 15m, 1h30m or 14d".to_owned();
     let span: Span = text.parse().map_err(wrong)?;
@@ -38,6 +41,7 @@ pub fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A number of things of which there has to be one.
+#[cfg(feature = "ingest")]
 pub fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "a number from 1 is expected".to_owned())
 }
