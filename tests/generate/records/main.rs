@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! generate-records DIR [--state DIR] [--days 90] [--seeds 5] [--clusters 1000] [--projects 2000] [--users 5000]
-//!                      [--keys 3000] [--machine-deployments 1000]
+//!                      [--keys 3000] [--machine-deployments 1000] [--cluster-churn 20] [--user-churn 20]
 //! ```
 //!
-//! The same options give the same records. On each day one percent of the clusters and users change (`site`). With
+//! The same options give the same records. On each day one percent of the clusters and users change; of these changes
+//! so many percent as `churn` says are deletions and creations, and the others change values (`site`). With
 //! `--state` the records are put into the store of that state directory as well, with an identity if there is none, so
 //! that `export` packs them; there, ids and keys are random.
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, reason = "a tool of its own")]
@@ -28,10 +29,10 @@ use kubermatic_telemetry::record::canonical::Bounds;
 use kubermatic_telemetry::record::document::Document;
 use kubermatic_telemetry::store::{LockedStore, Store};
 
-use site::{Site, Sizes};
+use site::{Churn, Site, Sizes};
 
 const USAGE: &str = "usage: generate-records DIR [--state DIR] [--days N] [--seeds N] [--clusters N] [--projects N]
-                        [--users N] [--keys N] [--machine-deployments N]";
+                        [--users N] [--keys N] [--machine-deployments N] [--cluster-churn N] [--user-churn N]";
 
 /// When the first record was made.
 const FIRST: &str = "2026-01-01T04:00:00Z";
@@ -61,13 +62,14 @@ struct Options {
     directory: PathBuf,
     state: Option<PathBuf>,
     days: u64,
-    churn: u64,
+    churn: Churn,
     sizes: Sizes,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut directory, mut state, mut days, mut churn) = (None, None, 90, 40);
+        let (mut directory, mut state, mut days) = (None, None, 90);
+        let mut churn = Churn { clusters: 20, users: 20 };
         let mut sizes =
             Sizes { seeds: 5, clusters: 1_000, projects: 2_000, users: 5_000, keys: 3_000, machine_deployments: 1_000 };
         while let Some(argument) = arguments.next() {
@@ -82,7 +84,8 @@ impl Options {
             match argument.as_str() {
                 "--state" => state = Some(PathBuf::from(value)),
                 "--days" => days = number()?,
-                "--churn" => churn = number()?,
+                "--cluster-churn" => churn.clusters = number()?,
+                "--user-churn" => churn.users = number()?,
                 "--seeds" => sizes.seeds = number()?,
                 "--clusters" => sizes.clusters = number()?,
                 "--projects" => sizes.projects = number()?,

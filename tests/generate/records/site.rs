@@ -25,6 +25,16 @@ pub struct Sizes {
     pub machine_deployments: u64,
 }
 
+/// How many percent of the changes are deletions and creations, as many of the one as of the other. The others change
+/// values: of clusters versions, phases and switches; of users whether they are administrators.
+#[derive(Clone, Copy)]
+pub struct Churn {
+    /// Of the changes of clusters.
+    pub clusters: u64,
+    /// Of the changes of users.
+    pub users: u64,
+}
+
 /// Providers of datacenters, with a region where the provider publishes its regions.
 const PROVIDERS: &[(&str, Option<&str>)] = &[
     ("aws", Some("eu-central-1")),
@@ -118,11 +128,10 @@ impl Site {
         }
     }
 
-    /// Lets a day pass: one percent of the clusters and of the users change. `churn` percent of these changes are
-    /// deletions and creations, in turn; the others change values.
-    pub fn pass_a_day(&mut self, churn: u64) {
+    /// Lets a day pass: one percent of the clusters and of the users change.
+    pub fn pass_a_day(&mut self, churn: Churn) {
         for _ in 0..self.clusters.len() / 100 {
-            match self.change(churn) {
+            match self.change(churn.clusters) {
                 Change::Value => self.change_cluster(),
                 Change::Delete => self.delete_cluster(),
                 Change::Create => self.create_cluster(),
@@ -130,7 +139,7 @@ impl Site {
         }
         for _ in 0..self.users.len() / 100 {
             let user = index(&mut self.random, self.users.len());
-            match self.change(churn) {
+            match self.change(churn.users) {
                 Change::Value => self.users[user].is_admin = !self.users[user].is_admin,
                 Change::Delete => drop(self.users.swap_remove(user)),
                 Change::Create => {
@@ -141,6 +150,7 @@ impl Site {
         }
     }
 
+    /// What happens to something of which `churn` percent of the changes are deletions or creations.
     fn change(&mut self, churn: u64) -> Change {
         if !self.random.chance(churn) {
             return Change::Value;

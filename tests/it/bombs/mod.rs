@@ -337,11 +337,51 @@ fn twenty_thousand_tiny_records_take_no_more() {
 #[test]
 fn the_chain_of_deltas_is_bounded_for_those_who_ask() {
     let desk = Desk::new();
-    for _ in 0..4 {
+    for _ in 0..5 {
         desk.collect();
     }
     desk.line("export -o bundle.tar").ok();
-    desk.line("verify --limit delta-chain=3 bundle.tar").code(3);
-    desk.line("verify --limit delta-chain=2 bundle.tar").code(1).says("delta-chain").says("3 is more than 2");
+    desk.line("verify --limit delta-chain=4 bundle.tar").code(3);
+    desk.line("verify --limit delta-chain=3 bundle.tar").code(1).says("delta-chain").says("4 is more than 3");
     desk.line("verify --help").ok().prints("delta-chain");
+
+    // Packing keeps to it: a full record comes where the chain would be too long.
+    desk.line("export --limit delta-chain=2 -o short.tar").ok();
+    desk.line("verify --limit delta-chain=2 short.tar").code(3);
+    let inspected = desk.line("--json inspect short.tar").ok().json();
+    let records = inspected["manifest"]["records"].as_array().unwrap();
+    let encodings: Vec<_> = records.iter().map(|record| record["encoding"].as_str().unwrap()).collect();
+    assert_eq!(encodings, ["full", "delta", "delta", "full", "delta"].repeat(2), "two kinds of records");
+}
+
+/// The most work that the limits allow: 4 GiB of records, in the ways that take longest. Release builds only.
+#[test]
+#[ignore = "takes minutes, and shows what docs/performance.md says"]
+fn as_much_as_the_limits_allow_takes_its_time_and_no_more_memory() {
+    let mut cases = Vec::new();
+    let rows = tiny_rows(LARGE - 200);
+    let mut bundle = Hostile::new(9).full(record(0, "rows", &rows).as_bytes());
+    for index in 1..128 {
+        bundle = bundle.delta(delta(index, "").as_bytes(), record(index, "rows", &rows).as_bytes());
+    }
+    cases.push(("127 deltas of nothing, each to 32 MiB", bundle.build()));
+
+    let rows = tiny_rows(214_000);
+    let mut bundle = Hostile::new(9).full(record(0, "rows", &rows).as_bytes());
+    for index in 1..20_000 {
+        bundle = bundle.delta(delta(index, "").as_bytes(), record(index, "rows", &rows).as_bytes());
+    }
+    cases.push(("19,999 deltas of nothing, each to 214 kB", bundle.build()));
+
+    for (what, number) in [("whole numbers", "1"), ("decimals", "1.5"), ("the smallest number", "5e-324")] {
+        let numbers = filled(['[', ']'], std::iter::repeat_with(|| number.to_owned()), LARGE - 200);
+        let mut bundle = Hostile::new(1);
+        for index in 0..128 {
+            bundle = bundle.full(record(index, "rows", &numbers).as_bytes());
+        }
+        cases.push((what, bundle.build()));
+    }
+    for (what, bundle) in cases {
+        read_bundle(&format!("4 GiB: {what}"), &bundle, VALID, MOST);
+    }
 }
