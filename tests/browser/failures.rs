@@ -4,97 +4,97 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use crate::people::{Scene, export, export_large, part, slot, tar};
 use crate::served::Server;
-use crate::support::{gzip, tool};
+use crate::support::{gzip, root, say, tool};
+
+/// Has the page look at a file, and insists that it says what `verify` says, if it says anything. Tells whether it does.
+fn looked_at(scene: &Scene, name: &str) -> bool {
+    let browser = &scene.browser;
+    scene.choose(name);
+    let told = "const text = (name) => document.querySelector(`[data-slot=${name}]`).closest('section').checkVisibility()\
+                && document.querySelector(`[data-slot=${name}]`).textContent;\
+                return [text('which'), text('file'), text('detail'), text('hint')]";
+    let told = loop {
+        let told = browser.run(told);
+        let shown = told[1].as_str().is_some_and(|file| file.starts_with(&format!("{name}, ")));
+        if shown || told[0] == name {
+            break told;
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    if told[0] != name {
+        return false;
+    }
+    assert!(!browser.is_shown(&part("upload")), "{name}");
+    let verified = scene.desk.line(&format!("verify {name}")).code(1).stderr;
+    let (error, hint) = verified.split_once("\n\nhint: ").unwrap_or((&verified, ""));
+    let error = error.trim_end().strip_prefix(&format!("error: {name}: ")).unwrap();
+    let detail = told[2].as_str().unwrap();
+    // Why JSON is not canonical is left to the program.
+    if detail != "its signed document is refused" {
+        assert_eq!(detail, error, "{name}");
+        // Limits are raised by whoever runs the server.
+        let expected = if error.contains("exceeds the limit") { "" } else { hint.trim_end() };
+        assert_eq!(told[3], expected, "{name}");
+    }
+    true
+}
 
 #[test]
-fn a_file_that_verify_would_refuse_is_told_and_not_sent() {
+fn a_file_that_is_no_bundle_is_told_with_the_words_of_verify_and_not_sent() {
     let Some(scene) = Scene::open("") else { return };
     let (desk, browser) = (&scene.desk, &scene.browser);
     export(desk, "bundle.tar", "x");
-    desk.line("keys export -o client.pub.pem").ok();
-    desk.line("ingest bundle.tar --archive archive --trust tofu --receipts receipts").ok();
     let bundle = fs::read(desk.path("bundle.tar")).unwrap();
-    let receipt = desk.tree("receipts").into_iter().find(|name| name.ends_with(".receipt.tar")).unwrap();
-    fs::copy(desk.path("receipts").join(receipt), desk.path("receipt.tar")).unwrap();
     desk.file("empty.tar", b"");
     desk.file("bundle.tar.gz", gzip(&bundle));
-    desk.file("bundle.zip", b"PK\x03\x04 and so on");
     desk.file("page.html", format!("<!DOCTYPE html><html>{}</html>", " ".repeat(2000)));
     desk.file("short.txt", "hello");
     desk.file("cut.tar", &bundle[..bundle.len() / 2]);
-    desk.file("headless.tar", &bundle[..700]);
-    desk.file("endless.tar", &bundle[..bundle.len() - 1024]);
-    let mut damaged = bundle.clone();
-    let second = bundle.windows(17).position(|window| window == b"manifest.json.sig").unwrap();
-    damaged[second + 3] ^= 1;
-    desk.file("damaged.tar", damaged);
     let at = desk.path("");
     tool(&at, "sh", &["-c", "base64 bundle.tar > bundle.b64; mkdir b; tar -xf bundle.tar -C b"]);
     let names = ["records.tar.gz", "manifest.json", "manifest.json.sig"];
     tool(&at, "tar", &[&["--format=ustar", "-cf", "order.tar", "-C", "b"], &names[..]].concat());
     tool(&at, "tar", &["--format=pax", "--pax-option=a=b", "-cf", "pax.tar", "-C", "b", names[1], names[2], names[0]]);
-    let manifest = fs::read(desk.path("b/manifest.json")).unwrap();
-    let signature = fs::read(desk.path("b/manifest.json.sig")).unwrap();
-    let file = |name: &str, files: &[(&str, &[u8])]| tar(&desk.path(name), files);
-    file("half.tar", &[(names[1], &manifest), (names[2], &signature)]);
-    file("twice.tar", &[(names[1], &manifest), (names[1], &manifest)]);
-    file("photos.tar", &[("photos/1.jpg", b"x")]);
-    file("json.tar", &[(names[1], b"{"), (names[2], &signature), (names[0], b"")]);
-    let other = String::from_utf8(manifest).unwrap().replace("bundle/1", "bundle/2");
-    file("newer.tar", &[(names[1], other.as_bytes()), (names[2], &signature), (names[0], b"")]);
-
-    let files = [
-        "empty.tar",
-        "bundle.tar.gz",
-        "bundle.zip",
-        "bundle.b64",
-        "page.html",
-        "short.txt",
-        "cut.tar",
-        "headless.tar",
-        "endless.tar",
-        "damaged.tar",
-        "receipt.tar",
-        "order.tar",
-        "pax.tar",
-        "half.tar",
-        "twice.tar",
-        "photos.tar",
-        "json.tar",
-        "newer.tar",
-    ];
-    for name in files {
-        scene.choose(name);
-        browser.wait_for(&part("refused"), "This file can’t be uploaded");
-        let (detail, hint) = (browser.text(&slot("detail")), browser.text(&slot("hint")));
-        // What the page keeps back the program refuses as well, which has more room for words.
-        desk.line(&format!("verify {name} --key client.pub.pem")).code(1);
-        assert!(detail.len() > 10, "{name}: {detail}");
-        if name != "damaged.tar" {
-            assert!(hint.len() > 10, "{name}: {hint}");
-        }
-        assert_eq!(browser.text(&slot("which")), name);
-        assert!(!browser.is_shown(&part("upload")), "{name}");
-    }
-    for (name, hint) in [
-        ("receipt.tar", "this is a receipt, not a bundle"),
-        ("page.html", "this is a web page"),
-        ("empty.tar", "copy the file again"),
-        ("photos.tar", "choose the file that `kubermatic-telemetry export` wrote"),
-    ] {
-        scene.choose(name);
-        browser.wait_for(&part("refused"), hint);
-        if name == "receipt.tar" {
-            browser.picture("receipt-instead");
-        }
+    tar(&desk.path("photos.tar"), &[("photos/1.jpg", b"x")]);
+    let files = "empty.tar bundle.tar.gz page.html short.txt cut.tar bundle.b64 order.tar pax.tar photos.tar";
+    for name in files.split(' ') {
+        assert!(looked_at(&scene, name), "{name}");
     }
     // Somebody has copied it anew, to the same name.
     desk.file("photos.tar", &bundle);
     scene.choose("photos.tar");
     browser.wait_for(&part("summary"), "Nothing has been sent yet");
+    scene.sent_nothing();
+    scene.is_content();
+}
+
+#[test]
+fn of_published_bundles_the_page_says_what_verify_says_or_lets_them_pass() {
+    let Some(scene) = Scene::open("") else { return };
+    let (mut told, mut passed) = (0, 0);
+    for folder in ["hostile", "valid", "vectors"] {
+        let folder = root().join("testdata/bundles").join(folder);
+        let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| !name.ends_with(".json") || name == "manifest.json").collect();
+        names.sort();
+        for name in names {
+            fs::copy(folder.join(&name), scene.desk.path(&name)).unwrap();
+            if looked_at(&scene, &name) {
+                told += 1;
+            } else {
+                passed += 1;
+            }
+            if name == "receipt-for-a-bundle.tar" {
+                scene.browser.picture("receipt-instead");
+            }
+        }
+    }
+    say("measured", &format!("the page told what was wrong with {told} files, and let {passed} pass"));
+    assert!(told > 100, "{told}");
     scene.sent_nothing();
     scene.is_content();
 }
@@ -126,8 +126,9 @@ fn what_is_larger_than_the_server_takes_is_not_sent() {
     let Some(scene) = Scene::open("--limit manifest-bytes=500") else { return };
     export(&scene.desk, "bundle.tar", "x");
     scene.choose("bundle.tar");
-    scene.browser.wait_for(&part("refused"), "the size of the signed document in bytes exceeds the limit");
-    scene.desk.line("verify bundle.tar --limit manifest-bytes=500").code(1).says("manifest-bytes");
+    scene.browser.wait_for(&part("refused"), "the size of the signed document exceeds the limit `manifest-bytes`");
+    let detail = scene.browser.text(&slot("detail"));
+    scene.desk.line("verify bundle.tar --limit manifest-bytes=500").code(1).says(&detail);
     scene.sent_nothing();
 }
 
@@ -256,7 +257,7 @@ fn in_between(server: SocketAddr, answer: &'static str) -> SocketAddr {
                 let count = stream.read(&mut request).unwrap_or_default();
                 if request.starts_with(b"POST") {
                     // All of it, so that the answer is not lost.
-                    let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(500)));
+                    let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
                     while stream.read(&mut request).is_ok_and(|count| count > 0) {}
                     let _ = stream.write_all(answer.as_bytes());
                 } else if count > 0 {

@@ -153,16 +153,3 @@ fn an_address_that_is_no_archive_is_told_without_what_may_be_secret_in_it() {
     let printed = desk.line(&line).code(1).says("s3://... is not the address of an archive");
     assert!(!printed.stderr.contains("SECRET"));
 }
-
-#[test]
-fn a_receipt_is_told_from_a_bundle_and_a_bundle_from_a_receipt() {
-    let desk = desk_with_keyring();
-    let answer = ingest(&desk, &vector("one-record.tar"), "--keyring keyring").ok().json();
-    let receipt = answer[0]["receipt"].as_str().unwrap();
-    let told = ingest(&desk, receipt, "--keyring keyring").code(1).says("does not belong there: receipt.json");
-    told.says("hint: this is a receipt, not a bundle: take it to where the bundle came from, and run");
-    desk.collect();
-    let bundle = vector("one-record.tar");
-    let told = desk.line(&format!("receipt {bundle} --receipt-key receipts/receipt-key.pub.pem")).code(1);
-    told.says("does not belong there: manifest.json").says("hint: this is a bundle, not a receipt");
-}

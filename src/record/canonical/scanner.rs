@@ -431,7 +431,8 @@ mod tests {
         for whole in parts {
             for fraction in parts {
                 let token = format!("{whole}.{fraction}");
-                let canonical = token.parse::<f64>().is_ok_and(|value| ryu_js::Buffer::new().format_finite(value) == token);
+                let canonical =
+                    token.parse::<f64>().is_ok_and(|value| ryu_js::Buffer::new().format_finite(value) == token);
                 assert!(canonical || !is_short_decimal(token.as_bytes()), "{token}");
                 told += usize::from(is_short_decimal(token.as_bytes()));
             }

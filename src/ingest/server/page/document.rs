@@ -17,7 +17,7 @@ use crate::receipt::{Chain, RecordStatus};
 use crate::text::is_invisible;
 
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(include_str!("look.js"), include_str!("page.js"));
 const TOKEN: &str = include_str!("token.html");
 
 /// The largest receipt that is written into the page itself, in bytes: browsers save links of two megabytes at most.

@@ -1,28 +1,14 @@
-// The upload page with script: looks at a file before anything is sent, sends it as `POST v1/bundles`, and shows what
-// became of it in the places that page.html has for it. Without this file the page is a plain form that does the same.
-//
-// It checks what a person should know early and leaves the rest to the server, so it must never refuse what the server
-// would take. What comes out of files or answers is put into the page as text and never as markup.
+// The upload page with script: has a file looked at before anything is sent, sends it as `POST v1/bundles`, and shows
+// what became of it in the places that page.html has for it. Without script the page is a plain form that does the same.
+// What comes out of files or answers is put into the page as text and never as markup.
 "use strict";
 
 (() => {
-  const BLOCK = 512;
-  const BUNDLE = ["manifest.json", "manifest.json.sig", "records.tar.gz"];
-  const RECEIPT = ["receipt.json", "receipt.json.sig"];
   const RECEIPT_BYTES = 17 * 1024 * 1024;
   const SEND_AGAIN = "upload it again, which is harmless: what has arrived is not stored twice";
   const TOKEN_HINT = "copy the access token once more, or ask whoever runs the server for it";
-  // How files begin that a bundle was wrapped into on its way; the last two are base64 of how a container begins.
-  const WRAPPERS = [
-    ["\x1f\x8b", "a gzip file", "unpack it with: gzip -dc FILE > bundle.tar"],
-    ["\xfd7zXZ", "an xz file"],
-    ["\x28\xb5\x2f\xfd", "a zstd file"],
-    ["BZh", "a bzip2 file"],
-    ["PK\x03\x04", "a zip file"],
-    ["bWFuaWZlc3", "base64 text", "decode it with: base64 -d FILE > bundle.tar"],
-    ["cmVjZWlwdC", "base64 text", "decode it with: base64 -d FILE > bundle.tar"],
-  ];
 
+  const { shown } = look;
   const part = (name) => document.querySelector(`[data-part="${name}"]`);
   const slot = (name) => document.querySelector(`[data-slot="${name}"]`);
   const show = (name, visible = true) => { part(name).hidden = !visible; };
@@ -38,145 +24,15 @@
   let ready = null;
   let running = null;
 
-  // Why a file is not sent, or was not taken: what is wrong, what can be done, and which heading fits.
-  class Refusal extends Error {
-    constructor(detail, hint, more = {}) {
-      super(detail);
-      Object.assign(this, { hint, heading: "unfit", ...more });
-    }
-  }
-
-  // --- Looking at files: outer tars, as far as a person should know before sending one.
-
-  async function read(file, from, to) {
-    try {
-      return new Uint8Array(await file.slice(from, to).arrayBuffer());
-    } catch {
-      throw new Refusal("it can’t be read",
-        "see that the stick is still there and that this is a file and not a folder, then choose it again");
-    }
-  }
-
-  // Where the entries of a container are, by name; `names` are those that it must have, in their order.
-  async function container(file, names) {
-    const places = new Map();
-    for (let position = 0; ;) {
-      const place = names[places.size] ?? "its end";
-      const block = await read(file, position, position + BLOCK);
-      if (position === 0 && block.length < BLOCK) throw foreign(block);
-      if (block.length < BLOCK) throw truncated(place);
-      position += BLOCK;
-      if (block.every((byte) => byte === 0)) {
-        if (file.size < position + BLOCK) throw truncated("its end marker");
-        break;
-      }
-      if (octal(block, 148, 156) !== checksum(block)) {
-        throw position === BLOCK ? foreign(block)
-          : new Refusal(`the tar header of ${place} is not as it must be: its checksum does not match`);
-      }
-      const { name, size, type } = header(block);
-      if (["x", "g", "L", "K"].includes(type)) throw repacked("it has tar extension headers");
-      if (type === "5" && (name === "" || name === ".")) continue;
-      const at = names.indexOf(name);
-      if (at < 0) throw unexpected(name);
-      if (at < places.size) throw new Refusal(`the entry ${name} is there twice`);
-      if (at > places.size) throw repacked("its entries are in another order");
-      const end = position + Math.ceil(size / BLOCK) * BLOCK;
-      if (end > file.size) throw truncated(name);
-      places.set(name, { from: position, size });
-      position = end;
-    }
-    if (places.size < names.length) throw new Refusal(`the entry ${names[places.size]} is missing`);
-    return places;
-  }
-
-  function header(block) {
-    const text = (from, to) => String.fromCharCode(...block.subarray(from, to)).split("\0")[0];
-    return {
-      name: shown(text(0, 100).replace(/^\.\//, "")),
-      size: octal(block, 124, 136),
-      type: text(156, 157),
-    };
-  }
-
-  function octal(block, from, to) {
-    return parseInt(String.fromCharCode(...block.subarray(from, to)), 8);
-  }
-
-  function checksum(block) {
-    return block.reduce((sum, byte, at) => sum + (at >= 148 && at < 156 ? 32 : byte), 0);
-  }
-
-  // What a file is that does not begin like a container.
-  function foreign(start) {
-    const text = String.fromCharCode(...start);
-    const wrapper = WRAPPERS.find(([magic]) => text.startsWith(magic));
-    if (wrapper) {
-      return new Refusal(`it was packed once more on its way: this is ${wrapper[1]}`,
-        wrapper[2] ?? "unpack it first; what is inside is the bundle");
-    }
-    if (start.length === 0) {
-      return new Refusal("it is not a bundle or receipt: it is empty", "copy the file again from where it was made");
-    }
-    const isPage = /^\s*<(!doctype|html)/i.test(text);
-    return new Refusal("it is not a bundle or receipt: it does not begin with a tar header", isPage
-      ? "this is a web page, as a download gives that was not allowed or has expired: get the file itself"
-      : "choose the file that `kubermatic-telemetry export` wrote");
-  }
-
-  function truncated(place) {
-    return new Refusal(`it is cut off in ${place}`,
-      "copy the file again and compare its sha256 with the one that `export` printed");
-  }
-
-  function repacked(how) {
-    return new Refusal(`it was unpacked and packed again: ${how}`,
-      "repair it with: mkdir b && tar -xf FILE -C b && tar --format=ustar -cf bundle.tar -C b manifest.json " +
-      "manifest.json.sig records.tar.gz (a receipt: receipt.json receipt.json.sig)");
-  }
-
-  function unexpected(name) {
-    return new Refusal(`it has an entry that does not belong there: ${name}`, name === RECEIPT[0]
-      ? "this is a receipt, not a bundle: take it to where the bundle came from, and run `kubermatic-telemetry " +
-        "receipt FILE` there" : "choose the file that `kubermatic-telemetry export` wrote");
-  }
-
-  // The signed document of a container. Whether its signature holds is for others to find out.
-  async function signed(file, names, format, most) {
-    const { from, size } = (await container(file, names)).get(names[0]);
-    if (size > most) {
-      throw new Refusal(`the size of the signed document in bytes exceeds the limit: ${size} is more than ${most}`);
-    }
-    let document;
-    try {
-      document = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(await read(file, from, from + size)));
-    } catch (error) {
-      if (error instanceof Refusal) throw error;
-      throw new Refusal("its signed document is not canonical JSON");
-    }
-    if (document?.format !== format) {
-      throw new Refusal(`its format is "${shown(document?.format)}", which this program does not know`,
-        "a newer version of this program may know it");
-    }
-    return document;
-  }
-
-  async function look(file) {
+  async function check(file) {
     if (file.size > limit) {
       throw new Refusal(`the bundle is larger than ${limit} bytes`,
         `send it in several bundles: export -o DIR/ --max-size ${limit}`);
     }
-    return signed(file, BUNDLE, "kubermatic-telemetry-bundle/1", manifestLimit);
+    return look.signed(file, "bundle", manifestLimit);
   }
 
   // --- Words
-
-  // A text from outside: what could turn or hide what is around it is spelled out, and there is an end to it.
-  function shown(value) {
-    const text = ["string", "number"].includes(typeof value) ? String(value) : "?";
-    const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
-    return plain.length > 2000 ? `${plain.slice(0, 2000)}…` : plain;
-  }
 
   function list(value) {
     return Array.isArray(value) ? value : [];
@@ -216,7 +72,7 @@
     fill("span", [...new Set([times[0], times.at(-1)])].join(" to "));
     show("span-row", times.length > 0);
     fill("note", shown(manifest.note));
-    fill("withheld", list(manifest.withheld).slice(0, 100).map(shown).join(", "));
+    fill("withheld", list(manifest.withheld).slice(0, 100).map((item) => shown(item)).join(", "));
     fill("lost", lost);
     show("note", manifest.note !== undefined);
     show("withheld", list(manifest.withheld).length > 0);
@@ -296,7 +152,7 @@
     if (!file) return;
     say("Looking at the file.");
     try {
-      const manifest = await look(file);
+      const manifest = await check(file);
       // Another file may have been chosen meanwhile.
       if (file !== input.files[0]) return;
       ready = { file, manifest };
@@ -398,7 +254,7 @@
     if (request.status !== 200 && request.status !== 201) throw await problem(request);
     const receiptFile = request.response;
     try {
-      const receipt = await signed(receiptFile, RECEIPT, "kubermatic-telemetry-receipt/1", RECEIPT_BYTES);
+      const receipt = await look.signed(receiptFile, "receipt", RECEIPT_BYTES);
       if (receipt.bundle === manifest.bundle) return { receiptFile, receipt, again: request.status === 200 };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -431,7 +287,7 @@
 
   async function lost(file, sent) {
     // A file that can't be read any more ends a request in the same way.
-    await read(file, Math.max(0, file.size - 1), file.size);
+    await look.bytes(file, Math.max(0, file.size - 1), file.size);
     throw stopped("broken", "the server could not be reached, or went away", file, sent);
   }
 
