@@ -98,11 +98,11 @@ fn lengths_that_lie_and_bodies_without_end_do_no_harm() {
     let mut stream = server.connect();
     stream.write_all(&head("Transfer-Encoding: chunked")).unwrap();
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
-    let mut sent = 0;
-    while stream.write_all(chunk.as_bytes()).is_ok() && sent < 200_000_000 {
-        sent += chunk.len();
+    for _ in 0..50 {
+        stream.write_all(chunk.as_bytes()).unwrap();
     }
-    assert!(sent < 200_000_000, "it read on and on");
+    // It is answered though the body goes on; what comes after that is thrown away for a while.
+    Answer::read(&mut stream).unwrap().refused(413, "limitExceeded");
     let numbers = ["-1", "18446744073709551616", "1e3", "0x10", "5, 6", ""];
     for number in numbers {
         let answer = server.raw(&head(&format!("Content-Length: {number}")));

@@ -154,6 +154,8 @@ fn a_server_that_is_away_is_quietly_tried_again_another_time() {
     quiet.says("not delivered yet: can't deliver bundle 1: the server can't be reached").says("stays in the store");
     let later = send(&desk, &url, "--deadline 300ms --json").ok().json();
     assert_eq!(later["later"], true);
+    // Ages are told in seconds.
+    std::thread::sleep(Duration::from_secs(2));
     let overdue = send(&desk, &url, "--deadline 300ms --overdue 1s").code(1);
     overdue
         .says("nothing was delivered, and the oldest record has waited for 0 days")
