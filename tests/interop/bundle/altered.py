@@ -73,7 +73,7 @@ def survey(data):
         path = path[2:] if path.startswith("./") else path
         kind = chr(block[156])
         if kind == "5":
-            extras = extras or path not in ("", ".")
+            extras = extras or block[:3] != b"./\0"
         elif kind in "xgLK" or (kind in "0\0" and path.split("/")[-1].startswith("._")):
             extras = True
         elif kind in "0\0":

@@ -112,6 +112,6 @@ def read_outer_header(block):
     if size is None:
         raise Refused("entryHeader", "a size is not octal")
     is_directory = block[156] == ord("5")
-    if is_directory and (name not in ("", ".") or size):
+    if is_directory and (block[:3] != b"./\0" or size):
         raise other_type(block)
     return name, size, is_directory
