@@ -169,12 +169,16 @@ impl Browser {
         }
     }
 
-    /// Waits for a file among the downloads, and takes it away.
+    /// Waits for a file among the downloads, and takes it away. Chromium makes an empty file of the name first, and moves
+    /// what it has written beside it over that at the end.
     pub fn downloaded(&self) -> (String, Vec<u8>) {
         let started = Instant::now();
         loop {
             let files = std::fs::read_dir(&self.downloads).unwrap().map(|entry| entry.unwrap().path());
-            let whole = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tar");
+            let whole = |path: &PathBuf| {
+                path.extension().is_some_and(|extension| extension == "tar")
+                    && path.metadata().is_ok_and(|metadata| metadata.len() > 0)
+            };
             if let Some(path) = files.into_iter().find(whole) {
                 let file = (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
                 std::fs::remove_file(path).unwrap();
