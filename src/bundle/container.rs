@@ -154,12 +154,19 @@ pub(super) fn write(
     write_end(out)
 }
 
-/// Everything of a bundle up to its payload.
-pub(super) fn bundle_head(document: &[u8], signature: &[u8], payload: u64, mtime: u64) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    write_head(&mut head, Shape::Bundle, document, signature, mtime)?;
-    head.extend_from_slice(&header(PAYLOAD_NAME, payload, mtime)?);
-    Ok(head)
+/// Everything of a bundle up to its payload; the document is not copied.
+pub(super) fn bundle_head(
+    document: Vec<u8>,
+    signature: &[u8],
+    payload: u64,
+    mtime: u64,
+) -> io::Result<impl Read + use<>> {
+    let names = Shape::Bundle.names();
+    let before = header(names[0], document.len() as u64, mtime)?;
+    let mut behind = vec![0; padding(document.len() as u64)];
+    write_file(&mut behind, names[1], signature, mtime)?;
+    behind.extend_from_slice(&header(PAYLOAD_NAME, payload, mtime)?);
+    Ok(io::Cursor::new(before).chain(io::Cursor::new(document)).chain(io::Cursor::new(behind)))
 }
 
 /// Writes what every container begins with: the signed document and its signature.

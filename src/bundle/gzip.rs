@@ -1,16 +1,77 @@
 //! Compressing payloads: one gzip member without a name, time or other extras, as the format asks for.
 //!
+//! A payload of a usual size is held until it is whole and then compressed by libdeflate, which looks for the cheapest
+//! way to spell all of it. A larger one is compressed as it comes, by zlib. Both are deflate, and readers can't tell.
 //! Rows are mostly UUIDs, whose digits have nothing in common: a match of three or four of them costs more bits than
 //! the digits themselves, and zlib's default strategy takes it all the same. `Filtered` takes no match of five bytes or
-//! less, which makes payloads a tenth smaller (`docs/performance.md`).
+//! less (`docs/performance.md` has what each is worth).
 
 use std::io::{self, Write};
 
+use libdeflater::{CompressionError, CompressionLvl, Compressor};
 use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Method, Status, Strategy};
 
 /// Compresses what is written into `inner`.
 pub(super) struct GzipWriter<W> {
     inner: W,
+    held: Vec<u8>,
+    /// Once there is more than is held.
+    streamed: Option<Streamed>,
+}
+
+/// The most plain bytes that are held, to be compressed as a whole: ninety days of a large installation.
+const MOST_HELD: usize = 4 << 20;
+
+impl<W: Write> GzipWriter<W> {
+    pub fn new(inner: W) -> Self {
+        Self { inner, held: Vec::new(), streamed: None }
+    }
+
+    /// Compresses what is left, and gives back what was written to.
+    pub fn finish(mut self) -> io::Result<W> {
+        match self.streamed {
+            Some(streamed) => streamed.finish(&mut self.inner)?,
+            None => self.inner.write_all(&compressed_whole(&self.held)?)?,
+        }
+        Ok(self.inner)
+    }
+}
+
+impl<W: Write> Write for GzipWriter<W> {
+    fn write(&mut self, input: &[u8]) -> io::Result<usize> {
+        if let Some(streamed) = &mut self.streamed {
+            return streamed.write(input, &mut self.inner);
+        }
+        if self.held.len() + input.len() <= MOST_HELD {
+            self.held.extend_from_slice(input);
+            return Ok(input.len());
+        }
+        let mut streamed = Streamed::new();
+        let mut held = &std::mem::take(&mut self.held)[..];
+        while !held.is_empty() {
+            let taken = streamed.write(held, &mut self.inner)?;
+            held = &held[taken..];
+        }
+        self.streamed.insert(streamed).write(input, &mut self.inner)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn compressed_whole(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut compressor = Compressor::new(CompressionLvl::best());
+    let mut compressed = vec![0; compressor.gzip_compress_bound(plain.len())];
+    let length = compressor.gzip_compress(plain, &mut compressed);
+    // The bound is what any input of this length fits into.
+    let length = length.map_err(|CompressionError::InsufficientSpace| io::ErrorKind::InvalidInput)?;
+    compressed.truncate(length);
+    Ok(compressed)
+}
+
+/// Compresses piece by piece.
+struct Streamed {
     deflate: Deflate,
     buffer: Vec<u8>,
 }
@@ -20,8 +81,8 @@ const WINDOW_BITS: i32 = 15 + 16;
 /// How much compressed output is held before it is written.
 const BUFFER: usize = 64 * 1024;
 
-impl<W: Write> GzipWriter<W> {
-    pub fn new(inner: W) -> Self {
+impl Streamed {
+    fn new() -> Self {
         let config = DeflateConfig {
             level: 9,
             method: Method::Deflated,
@@ -29,30 +90,12 @@ impl<W: Write> GzipWriter<W> {
             mem_level: 9,
             strategy: Strategy::Filtered,
         };
-        Self { inner, deflate: Deflate::new_with_config(config), buffer: vec![0; BUFFER] }
+        Self { deflate: Deflate::new_with_config(config), buffer: vec![0; BUFFER] }
     }
 
-    /// Writes what is left and gzip's trailer, and gives back what was written to.
-    pub fn finish(mut self) -> io::Result<W> {
-        while self.step(&[], DeflateFlush::Finish)?.1 != Status::StreamEnd {}
-        Ok(self.inner)
-    }
-
-    /// Compresses once, and writes what came of it; how much of `input` was taken.
-    fn step(&mut self, input: &[u8], flush: DeflateFlush) -> io::Result<(usize, Status)> {
-        let (read, made) = (self.deflate.total_in(), self.deflate.total_out());
-        let status = self.deflate.compress(input, &mut self.buffer, flush).map_err(broken)?;
-        let made = usize::try_from(self.deflate.total_out() - made).unwrap_or(BUFFER);
-        self.inner.write_all(&self.buffer[..made])?;
-        let read = usize::try_from(self.deflate.total_in() - read).unwrap_or(input.len());
-        Ok((read, status))
-    }
-}
-
-impl<W: Write> Write for GzipWriter<W> {
-    fn write(&mut self, input: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, input: &[u8], out: &mut impl Write) -> io::Result<usize> {
         loop {
-            let (read, _) = self.step(input, DeflateFlush::NoFlush)?;
+            let (read, _) = self.step(input, DeflateFlush::NoFlush, out)?;
             // Nothing taken means that there was output to make room for, and there is room now.
             if read > 0 || input.is_empty() {
                 return Ok(read);
@@ -60,8 +103,20 @@ impl<W: Write> Write for GzipWriter<W> {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+    /// Writes what is left and gzip's trailer.
+    fn finish(mut self, out: &mut impl Write) -> io::Result<()> {
+        while self.step(&[], DeflateFlush::Finish, out)?.1 != Status::StreamEnd {}
+        Ok(())
+    }
+
+    /// Compresses once, and writes what came of it; how much of `input` was taken.
+    fn step(&mut self, input: &[u8], flush: DeflateFlush, out: &mut impl Write) -> io::Result<(usize, Status)> {
+        let (read, made) = (self.deflate.total_in(), self.deflate.total_out());
+        let status = self.deflate.compress(input, &mut self.buffer, flush).map_err(broken)?;
+        let made = usize::try_from(self.deflate.total_out() - made).unwrap_or(BUFFER);
+        out.write_all(&self.buffer[..made])?;
+        let read = usize::try_from(self.deflate.total_in() - read).unwrap_or(input.len());
+        Ok((read, status))
     }
 }
 
@@ -91,7 +146,8 @@ mod tests {
             noise.to_be_bytes()[0]
         });
         let noise: Vec<u8> = noise.take(300_000).collect();
-        for plain in [&noise[..], &noise[..1], b"", &vec![b'a'; 1 << 20]] {
+        let (most, more) = (noise.repeat(14)[..MOST_HELD].to_vec(), noise.repeat(20));
+        for plain in [&noise[..], &noise[..1], b"", &vec![b'a'; 1 << 20], &most, &more] {
             let packed = compressed(plain, 100_000);
             assert_eq!(compressed(plain, 7), packed, "how it is written does not matter");
             // Magic, deflate, no flags, no time.

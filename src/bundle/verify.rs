@@ -168,20 +168,20 @@ impl<R: Read + Seek> Verified<R> {
         self.walk(visit, &mut |_, _| {})
     }
 
-    /// The bundle in the container that this program writes, made of what was verified; equal bundles give equal bytes,
-    /// however they were packed on their way. Its end is reached only if the payload is still the one that was verified.
+    /// The manifest, and the bundle in the container that this program writes, made of what was verified; equal bundles
+    /// give equal bytes, however they were packed on their way. Its end is reached only if the payload is still the one
+    /// that was verified.
     ///
     /// # Errors
     /// The file can't be read.
-    pub fn into_bundle(mut self) -> io::Result<impl Read> {
+    pub fn into_bundle(mut self) -> io::Result<(Manifest, impl Read)> {
         let (start, size) = self.payload;
-        let mtime = self.manifest.created.unix();
-        let head = container::bundle_head(&self.manifest_bytes, &self.signature, size, mtime)?;
+        let head = container::bundle_head(self.manifest_bytes, &self.signature, size, self.manifest.created.unix())?;
         let tail = vec![0; container::padding(size) + 2 * BLOCK];
         self.reader.seek(SeekFrom::Start(start))?;
         let payload = Hashing::new(self.reader.take(size));
         let payload = Same { inner: Some(payload), expected: (size, self.manifest.payload.sha256) };
-        Ok(io::Cursor::new(head).chain(payload).chain(io::Cursor::new(tail)))
+        Ok((self.manifest, head.chain(payload).chain(io::Cursor::new(tail))))
     }
 
     /// Step 6: decompress while hashing once more, and check every record.

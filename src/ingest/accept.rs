@@ -270,15 +270,15 @@ fn keep<R: Read + Seek>(
         Trust::Trusted => None,
         _ => ingest.pin(&verified.manifest, environment)?,
     };
-    let (manifest, manifest_sha256) = (verified.manifest.clone(), verified.manifest_sha256);
-    let name = receipt_name(manifest.client, &manifest_sha256.to_string());
+    let manifest_sha256 = verified.manifest_sha256;
+    let name = receipt_name(verified.manifest.client, &manifest_sha256.to_string());
     if let Some(receipt) = ingest.archive.get(&name)? {
-        return ingest.answer(manifest, &name, receipt, true, pinned);
+        return ingest.answer(verified.manifest, &name, receipt, true, pinned);
     }
     let key = receipt_key()?;
-    ingest.gate.admit(manifest.client)?;
-    ingest.keep_rotation(&manifest)?;
-    let made = ingest.store(verified, &manifest, manifest_sha256)?;
+    ingest.gate.admit(verified.manifest.client)?;
+    ingest.keep_rotation(&verified.manifest)?;
+    let (manifest, made) = ingest.store(verified)?;
     let records = records::outcomes(ingest.archive, &manifest, manifest_sha256, &made)?;
     let (chain, highest_sequence) = chain::look(ingest.archive, &manifest)?;
     let received = Seconds::try_from(environment.now_text());
@@ -311,17 +311,13 @@ fn keep<R: Read + Seek>(
 
 impl Ingest<'_> {
     /// Makes everything that a receipt commits, and tells of each record whether its object was made just now.
-    fn store<R: Read + Seek>(
-        &self,
-        verified: Verified<R>,
-        manifest: &Manifest,
-        manifest_sha256: Sha256Digest,
-    ) -> Result<Vec<bool>, IngestError> {
-        let mut objects = records::objects(manifest, manifest_sha256);
+    fn store<R: Read + Seek>(&self, verified: Verified<R>) -> Result<(Manifest, Vec<bool>), IngestError> {
+        let manifest_sha256 = verified.manifest_sha256;
+        let (manifest, mut bundle) = verified.into_bundle().map_err(ArchiveError::Bundle)?;
+        let mut objects = records::objects(&manifest, manifest_sha256);
         objects.push((index_name(manifest_sha256), format!("{}\n", manifest.client).into_bytes()));
-        objects.push((chain::object(manifest, manifest_sha256), Vec::new()));
+        objects.push((chain::object(&manifest, manifest_sha256), Vec::new()));
         let name = format!("{}/bundles/{manifest_sha256}.tar", client_prefix(manifest.client));
-        let mut bundle = verified.into_bundle().map_err(ArchiveError::Bundle)?;
         if let Some(small) = self.archive.store_large(&name, &mut bundle)? {
             objects.push((name.clone(), small));
         }
@@ -330,7 +326,7 @@ impl Ingest<'_> {
         let names: Vec<_> = last.chain([name]).collect();
         let made = self.archive.create_all(objects)?;
         self.archive.settle(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        Ok(made)
+        Ok((manifest, made))
     }
 
     /// Sees to what must be there before anybody is told of a receipt.

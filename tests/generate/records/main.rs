@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! generate-records DIR [--state DIR] [--days 90] [--seeds 5] [--clusters 1000] [--projects 2000] [--users 5000]
-//!                      [--keys 3000] [--machine-deployments 1000] [--cluster-churn 20] [--user-churn 20]
+//!                      [--keys 3000] [--machine-deployments 1000] [--cluster-churn 20] [--user-churn 90]
 //! ```
 //!
 //! The same options give the same records. On each day one percent of the clusters and users change; of these changes
-//! so many percent as `churn` says are deletions and creations, and the others change values (`site`). With
+//! so many percent as `churn` says are deletions and creations, and the others change values (`site`). Of a user a record
+//! has nothing that changes in daily life: people come and go, and few become administrators or cease to be. With
 //! `--state` the records are put into the store of that state directory as well, with an identity if there is none, so
 //! that `export` packs them; there, ids and keys are random.
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, reason = "a tool of its own")]
@@ -69,7 +70,7 @@ struct Options {
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut directory, mut state, mut days) = (None, None, 90);
-        let mut churn = Churn { clusters: 20, users: 20 };
+        let mut churn = Churn { clusters: 20, users: 90 };
         let mut sizes =
             Sizes { seeds: 5, clusters: 1_000, projects: 2_000, users: 5_000, keys: 3_000, machine_deployments: 1_000 };
         while let Some(argument) = arguments.next() {

@@ -297,6 +297,12 @@ fn counts_by_the_million_take_no_more_beside_the_largest_records() {
         let counts = filled(['{', '}'], keys().map(|key| format!("\"{key}\":0")), 16 * MIB - 4000);
         let bundle = bundle.with_counts(&counts);
         read_bundle(&format!("counts, and records of {size} bytes"), &bundle.build(), VALID, most);
+
+        let sorted = tiny_rows(size - 400);
+        let set = format!("{{\"set\":{{\"rows\":{},\"time\":\"2026-01-01T00:00:01Z\"}}}}", backwards(&sorted));
+        let bundle = Hostile::new(1).full(first.as_bytes());
+        let bundle = bundle.delta(set.as_bytes(), record(1, "rows", &sorted).as_bytes()).with_counts(&counts);
+        read_bundle(&format!("counts, and rows out of order, {size} bytes"), &bundle.build(), VALID, most);
     }
 }
 
