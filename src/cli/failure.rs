@@ -75,6 +75,11 @@ impl Failure {
         self.error.chain().find_map(refusal_in)
     }
 
+    /// The stable code of what a bundle or receipt was refused for, as `verify --json` has it.
+    pub fn code(&self) -> Option<&'static str> {
+        self.error.chain().find_map(code_of)
+    }
+
     /// What a person can do about it.
     pub fn find_hint(&self) -> Option<String> {
         self.hint.clone().or_else(|| self.error.chain().find_map(hint_of))
@@ -128,6 +133,14 @@ fn packing_limit<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e
         },
         _ => None,
     }
+}
+
+fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    #[cfg(feature = "ingest")]
+    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::ingest::IngestError>() {
+        return error.refusal();
+    }
+    refusal_in(error).map(|error| error.code().as_str())
 }
 
 /// Why a bundle or receipt was refused, if it is that.

@@ -59,7 +59,7 @@ pub fn run(args: &Args, output: &Output) -> Done {
             Err(failure) => {
                 failed = true;
                 output.failure(&failure);
-                rows.push(json!({ "file": shown(file), "error": failure.message() }));
+                rows.push(json!({ "file": shown(file), "error": failure.message(), "code": failure.code() }));
             }
         }
     }

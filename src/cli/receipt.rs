@@ -62,8 +62,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             })),
             Err(failure) => {
                 failed = true;
-                let code = failure.refusal().map(|error| error.code().as_str());
-                rows.push(json!({ "file": shown(file), "error": failure.message(), "code": code }));
+                rows.push(json!({ "file": shown(file), "error": failure.message(), "code": failure.code() }));
                 output.failure(&failure);
             }
         }

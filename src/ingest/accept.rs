@@ -90,7 +90,7 @@ pub enum IngestError {
 
 impl IngestError {
     /// The stable code of a refusal, if it is one: a verdict on the bundle, and not something that will pass.
-    fn refusal(&self) -> Option<&'static str> {
+    pub fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Verify(VerifyError::Io(_) | VerifyError::TrustUnavailable(_) | VerifyError::Changed) => None,
             Self::Verify(error) => Some(error.code().as_str()),

@@ -133,3 +133,16 @@ fn the_commands_of_the_page_of_keys_work_as_they_are_typed() {
     printed.prints("refused with exit code 1");
     assert!(printed.says("0 records pending").stderr.contains("is left without a key"));
 }
+
+#[test]
+fn the_commands_of_the_page_of_sending_work_as_they_are_typed() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return skip("there is no curl, which the page uses");
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let blocks = shell_blocks("docs/send.md").concat().replace(":8080", &format!(":{port}"));
+    // The server goes, whatever comes of it.
+    let printed = run_block(&format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{blocks}")).ok();
+    printed.prints("not sent, exit code 1");
+    printed.prints("pending    0 records");
+}

@@ -60,7 +60,8 @@ fn a_first_bundle_pins_its_key_only_if_that_is_asked_for() {
         other.path("keyring/00000000-0000-4000-8000-000000000000.pem"),
     )
     .unwrap();
-    ingest(&other, &vector("one-record.tar"), "--keyring keyring").code(1).says("is not in the keyring");
+    let refused = ingest(&other, &vector("one-record.tar"), "--keyring keyring").code(1).says("is not in the keyring");
+    assert_eq!(refused.json()[0]["code"], "signerUnknown");
     assert!(!other.path("archive/clients").exists());
 
     let answer = ingest(&desk, &vector("one-record.tar"), "--trust tofu").ok().says("pinned its key").json();
@@ -68,7 +69,8 @@ fn a_first_bundle_pins_its_key_only_if_that_is_asked_for() {
     let stranger = SigningKey::from_seed(&[4; 32]);
     make(&desk, "stranger.tar", &Made { key: &stranger, sequence: 1, previous: None, record: (1, "x") });
     let before = desk.tree("archive");
-    ingest(&desk, "stranger.tar", "--trust tofu").code(1).says("is known with other keys");
+    let refused = ingest(&desk, "stranger.tar", "--trust tofu").code(1).says("is known with other keys");
+    assert_eq!(refused.json()[0]["code"], "keyConflict");
     let (refusals, rest): (Vec<_>, Vec<_>) =
         desk.tree("archive").into_iter().partition(|name| name.starts_with("audit/refusals/"));
     assert_eq!(rest, before, "what is refused leaves nothing behind but an entry of the audit");

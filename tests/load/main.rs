@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! load make DIR COUNT BYTES             bundles of about BYTES each, every one of a client of its own
+//! load verify DIR                       verifies each in full, on one processor, and tells how fast
 //! load send URL DIR CONNECTIONS [PUT]   sends each once and tells how many, how fast, and how long they took
 //! ```
 #![allow(
@@ -23,7 +24,10 @@ use std::time::{Duration, Instant};
 use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::bundle::manifest::Seconds;
 use kubermatic_telemetry::bundle::pack::{Header, Item, pack};
-use kubermatic_telemetry::keys::SigningKey;
+use kubermatic_telemetry::bundle::verify;
+use kubermatic_telemetry::keys::keyring::{Trust, Trusts};
+use kubermatic_telemetry::keys::rotation::Link;
+use kubermatic_telemetry::keys::{PublicKey, SigningKey};
 use kubermatic_telemetry::record::document::Document;
 use uuid::{Builder, Uuid};
 
@@ -35,11 +39,12 @@ fn main() {
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["make", directory, count, bytes] => make(Path::new(directory), count.parse().unwrap(), bytes.parse().unwrap()),
+        ["verify", directory] => verify_all(Path::new(directory)),
         ["send", url, directory, connections] => send(url, Path::new(directory), connections.parse().unwrap(), false),
         ["send", url, directory, connections, "PUT"] => {
             send(url, Path::new(directory), connections.parse().unwrap(), true);
         }
-        _ => println!("load make DIR COUNT BYTES | load send URL DIR CONNECTIONS [PUT]"),
+        _ => println!("load make DIR COUNT BYTES | load verify DIR | load send URL DIR CONNECTIONS [PUT]"),
     }
 }
 
@@ -117,6 +122,29 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
+}
+
+/// What one processor can do at most, with files that are in memory already.
+fn verify_all(directory: &Path) {
+    let files = files(directory);
+    let (mut times, mut bytes) = (Vec::new(), 0);
+    for path in &files {
+        let bundle = fs::read(path).unwrap();
+        bytes += bundle.len() as u64;
+        let began = Instant::now();
+        verify::verify(Cursor::new(bundle), &NobodyKnown, &Limits::default(), &mut |_, _| {}).unwrap();
+        times.push((200, began.elapsed()));
+    }
+    report(&times, bytes, times.iter().map(|(_, time)| *time).sum());
+}
+
+/// Trusts nobody, and refuses nobody.
+struct NobodyKnown;
+
+impl Trusts for NobodyKnown {
+    fn judge(&self, _: Uuid, _: &PublicKey, _: &[Link]) -> std::io::Result<Trust> {
+        Ok(Trust::Unknown)
+    }
 }
 
 fn send(url: &str, directory: &Path, connections: usize, put: bool) {

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::{Answer, Server, upload, vector};
+use crate::served::Form;
 use crate::support::{Desk, root};
 
 /// The page, as a tree of JSON.
@@ -91,6 +92,16 @@ impl Page {
     }
 }
 
+/// The bytes of the page's form with a bundle in it.
+fn form(headers: &str, bundle: &[u8]) -> Vec<u8> {
+    let (kind, body) = Form::new().file("bundle", bundle).encoded();
+    let length = body.len();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: test\r\nContent-Type: {kind}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    [head.as_bytes(), &body].concat()
+}
+
 #[test]
 fn the_page_and_the_server_agree() {
     let page = Page::read();
@@ -101,6 +112,7 @@ fn the_page_and_the_server_agree() {
     };
     let (bundles, receipts) = ("/v1/bundles", "/v1/receipts/{manifest}");
     let bundle = vector("one-record.tar");
+    let as_form = |server: &Server, bundle: &[u8]| server.raw(&form("", bundle));
     let receipt_of = |answer: &Answer| answer.header("location").unwrap().to_owned();
 
     let desk = Desk::new();
@@ -116,6 +128,17 @@ fn the_page_and_the_server_agree() {
     met(bundles, "post", server.post("Content-Type: text/plain\r\n", &bundle));
     met(bundles, "post", server.upload(&bundle[..3_100]));
     met(bundles, "post", server.raw(&upload("", &bundle)[..600]));
+    met("/", "get", server.get("/"));
+    let other = vector("deltas-two-kinds.tar");
+    met("/", "post", as_form(&server, &other));
+    met("/", "post", as_form(&server, &other));
+    met("/", "post", as_form(&server, &vector("rotated-key.tar")));
+    met("/", "post", as_form(&server, b"nonsense"));
+    met("/", "post", as_form(&server, &vec![0; 20_001]));
+    met("/", "post", as_form(&server, &bundle[..3_100]));
+    met("/", "post", server.raw(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+    met("/", "post", server.raw(&form("Sec-Fetch-Site: cross-site\r\n", &bundle)));
+    met("/", "post", server.raw(&form("", &bundle)[..600]));
     met(receipts, "get", server.get("/v1/receipts/nonsense"));
     met(receipts, "get", server.get(&format!("/v1/receipts/{}", "0".repeat(64))));
     for path in ["/healthz", "/readyz", "/metrics"] {
@@ -126,12 +149,14 @@ fn the_page_and_the_server_agree() {
     met(bundles, "post", server.upload(&bundle));
     met(receipts, "get", server.get(&format!("/v1/receipts/{}", "0".repeat(64))));
     met("/readyz", "get", server.get("/readyz"));
+    met("/", "post", as_form(&server, &bundle));
 
     let closed = Desk::new();
     closed.file("token", "snakeoil-token-0123456789");
     let server = Server::start(&closed, ["--trust", "tofu", "--token-file", "token"]);
     met(bundles, "post", server.upload(&bundle));
     met(receipts, "get", server.get(&format!("/v1/receipts/{}", "0".repeat(64))));
+    met("/", "post", as_form(&server, &bundle));
 
     let strict = Desk::new();
     let key = root().join("testdata/keys/snakeoil-client-rotated.pub.pem");
@@ -139,10 +164,12 @@ fn the_page_and_the_server_agree() {
     let server = Server::start(&strict, ["--keyring", "keyring", "--quota", "address-bundles=1"]);
     met(bundles, "post", server.upload(&bundle));
     met(bundles, "post", server.upload(&bundle));
+    met("/", "post", as_form(&server, &bundle));
 
     let full = Desk::new();
     let server = Server::of(super::refusals::cramped(&full));
     met(bundles, "post", server.upload(&vec![b'x'; 100_000]));
+    met("/", "post", as_form(&server, &vec![b'x'; 100_000]));
 
     let never: Vec<_> = page.answers().difference(&seen).cloned().collect();
     assert!(never.is_empty(), "the page has answers that were never met: {never:?}");
