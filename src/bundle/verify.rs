@@ -168,6 +168,11 @@ impl<R: Read + Seek> Verified<R> {
         self.walk(visit, &mut |_, _| {})
     }
 
+    /// About how many bytes of memory this value takes: the manifest as bytes, and what was read of it.
+    pub fn held(&self) -> usize {
+        3 * self.manifest_bytes.len()
+    }
+
     /// The manifest, and the bundle in the container that this program writes, made of what was verified; equal bundles
     /// give equal bytes, however they were packed on their way. Its end is reached only if the payload is still the one
     /// that was verified.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::archive::{Archive, ArchiveError, client_prefix};
+use super::archive::{Archive, ArchiveError, UNDER_WAY, client_prefix};
 use super::audit::{self, Refusal, Unwritten};
 use super::{chain, records};
 use crate::bundle::container::{self, Shape};
@@ -90,6 +90,7 @@ pub enum IngestError {
 
 impl IngestError {
     /// The stable code of a refusal, if it is one: a verdict on the bundle, and not something that will pass.
+    #[must_use]
     pub fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Verify(VerifyError::Io(_) | VerifyError::TrustUnavailable(_) | VerifyError::Changed) => None,
@@ -128,6 +129,10 @@ pub trait Gate {
     /// # Errors
     /// [`IngestError::Throttled`].
     fn admit_new(&self) -> Result<(), IngestError>;
+
+    /// Told when a bundle was verified: from now on it waits for the archive more than it computes, with about so many
+    /// bytes of memory held for it. May wait before it returns.
+    fn verified(&self, held: usize);
 }
 
 /// A gate that lets everybody in: for a person who ingests files by hand.
@@ -142,6 +147,8 @@ impl Gate for OpenGate {
     fn admit_new(&self) -> Result<(), IngestError> {
         Ok(())
     }
+
+    fn verified(&self, _: usize) {}
 }
 
 /// The accepting side: an archive, whom it trusts, and what it signs with.
@@ -266,6 +273,8 @@ fn keep<R: Read + Seek>(
     receipt_key: &dyn Fn() -> Result<SigningKey, IngestError>,
     environment: &dyn Environment,
 ) -> Result<Accepted, IngestError> {
+    let under_way = usize::try_from(verified.manifest.payload.size).map_or(UNDER_WAY, |size| size.min(UNDER_WAY));
+    ingest.gate.verified(verified.held() + under_way);
     let pinned = match verified.trust {
         Trust::Trusted => None,
         _ => ingest.pin(&verified.manifest, environment)?,

@@ -1,7 +1,7 @@
 //! Not an example: makes bundles and sends them to a server, many at once, for docs/performance.md.
 //!
 //! ```text
-//! load make DIR COUNT BYTES             bundles of about BYTES each, every one of a client of its own
+//! load make DIR COUNT BYTES             bundles of about BYTES each, every one of a client of its own, and DIR.keyring
 //! load verify DIR                       verifies each in full, on one processor, and tells how fast
 //! load send URL DIR CONNECTIONS [PUT]   sends each once and tells how many, how fast, and how long they took
 //! ```
@@ -80,7 +80,9 @@ impl Noise {
 }
 
 fn make(directory: &Path, count: usize, bytes: usize) {
+    let keyring = directory.with_extension("keyring");
     fs::create_dir_all(directory).unwrap();
+    fs::create_dir_all(&keyring).unwrap();
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
     for number in 0..count {
         let mut seed = [0; 32];
@@ -110,6 +112,7 @@ fn make(directory: &Path, count: usize, bytes: usize) {
         let mut payload = Cursor::new(Vec::new());
         let load = |id| Ok::<_, std::convert::Infallible>(records[&id].clone());
         let key = SigningKey::from_seed(&seed);
+        fs::write(keyring.join(format!("{}.pem", header.client)), key.public().to_pem()).unwrap();
         let packed = pack(header, items.collect(), load, &key, &limits, &mut payload, &mut |_, _| {}).unwrap();
         let mut file = File::create(directory.join(format!("{number:06}.tar"))).unwrap();
         packed.write_to(&mut file, &mut payload).unwrap();
@@ -169,7 +172,7 @@ fn send(url: &str, directory: &Path, connections: usize, put: bool) {
                         body.len()
                     );
                     let began = Instant::now();
-                    let mut connection = stream.take().unwrap_or_else(|| TcpStream::connect(host).unwrap());
+                    let mut connection = stream.take().unwrap_or_else(|| connect(host));
                     connection.write_all(head.as_bytes()).unwrap();
                     connection.write_all(&body).unwrap();
                     let status = answer(&mut connection);
@@ -180,6 +183,13 @@ fn send(url: &str, directory: &Path, connections: usize, put: bool) {
         }
     });
     report(&done.into_inner().unwrap(), bytes, started.elapsed());
+}
+
+/// A connection on which the head of a request does not make its body wait.
+fn connect(host: &str) -> TcpStream {
+    let stream = TcpStream::connect(host).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// Reads an answer to its end and gives its status.

@@ -51,6 +51,8 @@ use crate::store::durable::{self, FileError};
 /// How much of a bundle is sent at a time, and what is sent in one piece; S3 takes no smaller parts. One part is on its
 /// way while the next is read, so that a bundle of whatever size takes twice this of memory.
 const PART: usize = 5 << 20;
+/// How much of one bundle is in memory at most while it is kept.
+pub(super) const UNDER_WAY: usize = 2 * PART;
 /// How many objects are asked for or made at the same time: a remote store takes long to answer each.
 const AT_ONCE: usize = 32;
 /// How many names a store lists in one answer.

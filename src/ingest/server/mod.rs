@@ -120,7 +120,9 @@ pub struct Service {
     keyring: Trusted,
     receipt_key: SigningKey,
     uploads: Semaphore,
-    checks: Semaphore,
+    checks: Arc<Semaphore>,
+    /// Memory of bundles that are being kept, in KiB.
+    keeping: Arc<Semaphore>,
     quotas: quota::Usage,
     metrics: Metrics,
 }
@@ -131,7 +133,8 @@ impl Service {
     pub fn new(settings: Settings, archive: Archive, keyring: Trusted, receipt_key: SigningKey) -> Self {
         Self {
             uploads: Semaphore::new(settings.uploads),
-            checks: Semaphore::new(settings.checks),
+            checks: Arc::new(Semaphore::new(settings.checks)),
+            keeping: Arc::new(Semaphore::new(upload::MOST_KEEPING)),
             quotas: quota::Usage::new(settings.quotas.clone()),
             metrics: Metrics::new(),
             settings,

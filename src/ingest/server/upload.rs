@@ -1,5 +1,6 @@
 //! `POST /v1/bundles`: a bundle as it is, answered with its receipt.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::super::{Accepted, Gate, Ingest, IngestError, accept};
@@ -18,6 +21,11 @@ use crate::receipt::RecordStatus;
 
 /// How long a caller is asked to wait when too many upload at once.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// The most KiB of memory that bundles take which are being kept, and the least that one counts for. Checking computes and
+/// is bounded by the processors; keeping waits for disks or for a store far away, and many can wait at once.
+pub(super) const MOST_KEEPING: usize = 64 * LEAST_KEEPING;
+const LEAST_KEEPING: usize = 1024;
 
 /// Receives a bundle, accepts it, and answers with its receipt: 201, or 200 if it had been accepted before.
 pub(super) async fn upload(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
@@ -45,21 +53,20 @@ impl Service {
         let _counted = self.metrics.upload();
         self.quotas.upload(caller).map_err(|(what, wait)| Problem::throttled(what, wait))?;
         let file = spool::receive(self, caller, body).await?;
-        let checking = self.checks.acquire().await.map_err(|_| Problem::internal())?;
+        let checking = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Problem::internal())?;
         let (service, caller) = (Arc::clone(self), caller.clone());
-        let accepted = tokio::task::spawn_blocking(move || service.accept(file, caller)).await;
-        drop(checking);
+        let accepted = tokio::task::spawn_blocking(move || service.accept(file, caller, checking)).await;
         accepted.map_err(|_| Problem::internal())?
     }
 
     /// Accepts what was received. Not for a thread that others wait for.
-    fn accept(&self, file: File, caller: Caller) -> Result<Accepted, Problem> {
+    fn accept(&self, file: File, caller: Caller, checking: OwnedSemaphorePermit) -> Result<Accepted, Problem> {
         let keyring = self.keyring.now().map_err(|error| {
             tracing::error!(error = super::told(&error), "the keyring can't be read");
             Problem::unavailable("trustUnavailable", "it can't be found out now whose keys are trusted")
         })?;
         let bytes = file.metadata().map_err(|error| spool::failed(&error))?.len();
-        let gate = Door { service: self, caller, bytes };
+        let gate = Door { service: self, caller, bytes, place: Cell::new(Some(checking)) };
         let ingest = Ingest {
             archive: &self.archive,
             keyring: &keyring,
@@ -78,11 +85,13 @@ impl Service {
     }
 }
 
-/// The quotas, as ingest asks for them.
+/// The quotas, as ingest asks for them, and the place that a bundle takes up: first among those that are checked, then
+/// among those that are kept.
 struct Door<'s> {
     service: &'s Service,
     caller: Caller,
     bytes: u64,
+    place: Cell<Option<OwnedSemaphorePermit>>,
 }
 
 impl Gate for Door<'_> {
@@ -92,6 +101,13 @@ impl Gate for Door<'_> {
 
     fn admit_new(&self) -> Result<(), IngestError> {
         self.service.quotas.pin(&self.caller).map_err(throttled)
+    }
+
+    fn verified(&self, held: usize) {
+        let weight = u32::try_from((held / 1024).clamp(LEAST_KEEPING, MOST_KEEPING)).unwrap_or(u32::MAX);
+        let keeping = Handle::current().block_on(Arc::clone(&self.service.keeping).acquire_many_owned(weight));
+        // It is never closed. The place among the checked is given up only now, so that there is a bound on both.
+        self.place.set(keeping.ok());
     }
 }
 
