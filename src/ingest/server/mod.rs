@@ -7,8 +7,9 @@
 //! GET  /healthz, /readyz, /metrics      for those who run it
 //! ```
 //!
-//! Nothing is held in memory but what is being checked: bodies are spooled to unnamed files, uploads and checks are
-//! bounded in number, and quotas bound what one client or one address may bring within an hour.
+//! Nothing is held in memory but what is being checked or kept: bodies are spooled to unnamed files, uploads and checks
+//! are bounded in number, what is being kept in bytes, and quotas bound what one client or one address may bring within
+//! an hour.
 
 mod caller;
 mod linger;
