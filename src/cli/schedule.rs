@@ -77,14 +77,14 @@ fn newest_age(context: &Context) -> Result<Option<Duration>, Failure> {
 }
 
 /// A time between nothing and `most`, by chance.
-fn chance(most: Duration, context: &Context) -> Result<Duration, Failure> {
+pub fn chance(most: Duration, context: &Context) -> Result<Duration, Failure> {
     let mut random = [0; 4];
     context.environment().random(&mut random)?;
     Ok(most.mul_f64(f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX)))
 }
 
 /// A time for people.
-fn rounded(time: Duration) -> String {
+pub fn rounded(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{}s", seconds.max(1)),

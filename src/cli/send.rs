@@ -23,15 +23,15 @@ use kubermatic_telemetry::reporter::http::{Endpoint, Options, SendError};
 use kubermatic_telemetry::reporter::{self, Selection};
 use kubermatic_telemetry::store::Store;
 
-use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
 use super::files::{Target, open_bundle};
-use super::interruptible::Interruptible;
+use super::interruptible::{self, Interruptible};
 use super::output::Output;
 use super::passphrase::PassphraseArgs;
 use super::receipt::{tell, trusted_keys};
 use super::values::duration;
+use super::{Done, interrupt, schedule};
 
 /// Deliver what is pending over HTTP.
 ///
@@ -55,8 +55,11 @@ pub struct Args {
     /// A note that goes with a new bundle; at most 1 KiB.
     #[arg(long, value_name = "TEXT", conflicts_with = "bundle")]
     note: Option<String>,
+    /// Wait up to this long first, by chance, so that not everybody sends at once.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "bundle")]
+    splay: Option<Duration>,
     /// PEM file of the keys that sign receipts [default: receipt-keys.pem in the state directory].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "KUBERMATIC_TELEMETRY_RECEIPT_KEY")]
     receipt_key: Option<PathBuf>,
     /// Fail if the server can't be reached and the oldest pending record is older than this.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "14d")]
@@ -118,6 +121,15 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let endpoint = Endpoint::new(&args.url, &options(args)?)?;
     if endpoint.is_in_the_open() {
         output.warning("the connection is not encrypted", Some("use an https:// address"));
+    }
+    if let Some(splay) = args.splay {
+        // Before anything is said: who hears it may ask the program to stop.
+        interrupt::listen(interruptible::GRACE)?;
+        let wait = schedule::chance(splay, context)?;
+        output.note(&format!("sending in {}", schedule::rounded(wait)));
+        if interruptible::wait(wait)? {
+            return Err(Failure::new("stopped before anything was sent"));
+        }
     }
     let sender = Sender { endpoint, trusted, context, output };
     let mut rows = Vec::new();

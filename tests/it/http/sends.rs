@@ -1,14 +1,15 @@
 //! `send`: what is delivered, what is tried again, and what a person hears of it.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{Answer, PATIENCE, Server, exported, send, vector};
-use crate::support::Desk;
+use crate::support::{Desk, Printed};
 
 /// What a moody server does with one request.
 #[derive(Debug, Clone)]
@@ -140,6 +141,29 @@ fn switched_off_nothing_is_connected_to() {
     let off = desk.line(&format!("send --url {} --telemetry off", moody.url())).ok();
     off.says("telemetry is off (--telemetry): nothing was sent");
     assert_eq!(moody.requests(), 0);
+}
+
+#[test]
+fn sending_can_wait_a_while_by_chance_and_can_be_stopped_meanwhile() {
+    let desk = Desk::new();
+    desk.collect();
+    let server = Server::open(&desk);
+    let key = desk.path("archive/receipt-key.pub.pem");
+    let send = |splay: &str| {
+        let mut command = desk.command();
+        command.args(["send", "--splay", splay, "--url", &server.url()]).env("KUBERMATIC_TELEMETRY_RECEIPT_KEY", &key);
+        command
+    };
+    let mut child = send("364d").stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.starts_with("sending in "), "{said}");
+    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", child.id())]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(pending(&desk), 2, "nothing was sent");
+    Printed::of(send("1s").output().unwrap()).ok().says("2 records acknowledged");
 }
 
 #[test]
