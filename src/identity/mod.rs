@@ -260,10 +260,9 @@ impl Identity {
         let wrong = |name, expected| IdentityError::Content { path: place.join(name), expected };
         let part = |name, expected| read(name, expected)?.ok_or_else(|| wrong(name, expected));
         let uuid = |name, text: &str| Uuid::try_parse(text.trim()).map_err(|_| wrong(name, "a UUID"));
-        let public = private.public().ok_or_else(|| IdentityError::Key {
-            path: place.join(SIGNING_KEY),
-            source: KeyError::PublicMissing,
-        })?;
+        let public = private
+            .public()
+            .ok_or_else(|| IdentityError::Key { path: place.join(SIGNING_KEY), source: KeyError::PublicMissing })?;
         let client = uuid(CLIENT, &part(CLIENT, "a UUID")?)?;
         let rotations = match read(ROTATIONS, "a chain of rotations")? {
             Some(text) => rotations(&place.join(ROTATIONS), &text, client, &public)?,

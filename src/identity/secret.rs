@@ -181,9 +181,8 @@ impl Parts {
 
     /// Writes the parts into an empty directory.
     pub(super) fn write(&self, place: &Path) -> Result<(), FileError> {
-        let write = |(name, value): (&str, &[u8])| {
-            durable::write(&place.join(name), value, Access::Private, Existing::Refuse)
-        };
+        let write =
+            |(name, value): (&str, &[u8])| durable::write(&place.join(name), value, Access::Private, Existing::Refuse);
         self.values().try_for_each(write)
     }
 }

@@ -86,7 +86,9 @@ fn because(verb: &str, secret: &SecretName, cause: Cause) -> String {
     match (verb, cause) {
         ("create", Cause::NotFound) => format!("there is no namespace {}", secret.namespace()),
         (_, Cause::NotFound) => "it is not there".to_owned(),
-        ("update", Cause::Status(422)) => "it is immutable, or not what the API server takes (HTTP status 422)".to_owned(),
+        ("update", Cause::Status(422)) => {
+            "it is immutable, or not what the API server takes (HTTP status 422)".to_owned()
+        }
         (_, cause) => cause.to_string(),
     }
 }
@@ -218,7 +220,11 @@ impl Keeper {
                 let is_ours = |now: &Secret| {
                     parts.values().all(|(name, value)| now.values.get(name).is_some_and(|it| it.as_slice() == value))
                 };
-                if now.as_ref().is_some_and(is_ours) { Ok(()) } else { Err(SecretError::Conflict { secret: secret.name }) }
+                if now.as_ref().is_some_and(is_ours) {
+                    Ok(())
+                } else {
+                    Err(SecretError::Conflict { secret: secret.name })
+                }
             }
             written => written,
         }
