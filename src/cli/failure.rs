@@ -99,6 +99,10 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<kubermatic_telemetry::reporter::http::SendError>() {
         return error.hint();
     }
+    #[cfg(feature = "agent")]
+    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::agent::live::kept::SecretError>() {
+        return error.hint();
+    }
     let text = if let Some(error) = error.downcast_ref::<IdentityError>() {
         identity_hint(error)
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
@@ -227,6 +231,15 @@ fn identity_hint(error: &IdentityError) -> Option<&'static str> {
         }
         IdentityError::Foreign { .. } => Some("give another place with --identity DIR or --state DIR"),
         IdentityError::Exists { .. } => Some("an identity is never overwritten; `init --new-client` moves it aside"),
+        IdentityError::OtherSecret { .. } => Some("name that Secret, or give another place with --identity DIR"),
+        IdentityError::OtherKeys { .. } => Some(
+            "neither is overwritten: find out which one signs the bundles (`keys show`), and move the directory or delete \
+             the Secret that does not",
+        ),
+        IdentityError::KeptInSecret { .. } => Some(
+            "`keys rotate` and `keys passphrase` change both with --secret NAMESPACE/NAME; to start over, see \
+             docs/keys.md",
+        ),
         IdentityError::File(_) | IdentityError::Random(_) => None,
     }
 }

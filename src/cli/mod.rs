@@ -20,6 +20,8 @@ mod inspect;
 mod interrupt;
 #[cfg(feature = "agent")]
 mod interruptible;
+#[cfg(feature = "agent")]
+mod kept;
 mod keys;
 mod output;
 mod passphrase;
@@ -82,7 +84,7 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "KUBERMATIC_TELEMETRY_STATE")]
     state: Option<PathBuf>,
     /// Directory of the identity [default: identity in the state directory].
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "KUBERMATIC_TELEMETRY_IDENTITY")]
     identity: Option<PathBuf>,
     /// Directory of the store [default: store in the state directory].
     #[arg(long, global = true, value_name = "DIR")]

@@ -11,6 +11,7 @@ use kubermatic_telemetry::pseudonym::Pseudonymizer;
 
 use super::failure::Failure;
 use super::interruptible::Interruptible;
+use super::kept::find_master;
 use super::output::{Output, count};
 use super::values::duration;
 
@@ -102,18 +103,12 @@ impl SourceArgs {
         if self.manifests.is_some() || self.kubeconfig.is_some() {
             return self.open(collectors, output)?.ok_or_else(|| Failure::new("there is nothing to collect from"));
         }
-        let variable = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
-        let master = if let Some(list) = variable {
-            let files = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect();
-            Master::Kubeconfig { files, context: self.context.clone() }
-        } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-            Master::InCluster
-        } else {
-            return Err(Failure::usage("there is nothing to collect from").hint(
+        let master = find_master(None, self.context.as_ref()).ok_or_else(|| {
+            Failure::usage("there is nothing to collect from").hint(
                 "give --kubeconfig FILE for a cluster, --manifests DIR for exported manifests (docs/air-gap.md says how \
                  to export them), or --record FILE",
-            ));
-        };
+            )
+        })?;
         self.open_live(master, collectors)
     }
 

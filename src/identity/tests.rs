@@ -53,7 +53,9 @@ impl Place {
     }
 
     fn rotate(&self, next: &SigningKey, confirmed: &[&SigningKey]) -> Result<Identity, IdentityError> {
-        LockedIdentity::open(&self.load())?.rotate(None, next, None, &ids(confirmed), &System)
+        let locked = LockedIdentity::open(&self.load())?;
+        let change = locked.rotation(None, next, None, &ids(confirmed), &System)?;
+        locked.commit(&change, None)
     }
 
     /// The keys of the chain that a manifest must carry, the signer's at its end.

@@ -7,6 +7,7 @@
 mod cause;
 mod client;
 pub mod connect;
+pub mod kept;
 pub mod page;
 mod resources;
 mod secrets;
