@@ -13,6 +13,7 @@ use kubermatic_telemetry::bundle::{Limits, pack};
 use kubermatic_telemetry::record::document::Document;
 use kubermatic_telemetry::record::envelope::Kind;
 use kubermatic_telemetry::record::foreign;
+use kubermatic_telemetry::record::withhold::{Withholding, withheld_from};
 use kubermatic_telemetry::store::{LockedStore, StoredRecord};
 
 use super::context::{Context, shown};
@@ -21,7 +22,7 @@ use super::files::read_input;
 use super::output::{Output, count};
 use super::source::SourceArgs;
 use super::values::duration;
-use super::{Done, schedule};
+use super::{Done, schedule, withholding};
 
 /// Collect records into the store.
 ///
@@ -84,7 +85,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
 fn once(args: &Args, context: &Context, output: &Output) -> Done {
     let telemetry = context.telemetry()?;
     if !telemetry.on {
-        output.note(&format!("telemetry is off ({}): nothing was collected", telemetry.by.as_str()));
+        output.note(&format!("telemetry is off ({}): nothing was collected", telemetry.by));
         return Ok(ExitCode::SUCCESS);
     }
     let stored = if let Some(file) = &args.record {
@@ -104,12 +105,17 @@ fn once(args: &Args, context: &Context, output: &Output) -> Done {
 }
 
 fn collect(args: &Args, context: &Context, output: &Output) -> Result<Vec<StoredRecord>, Failure> {
-    let collectors: BTreeSet<_> = args.collectors.iter().copied().map(Collector::from).collect();
-    let source = args.source.open_or_find(&collectors, output)?;
+    let withholding = &context.withheld()?.withholding;
+    let collectors = withholding::wanted(args.collectors.iter().copied().map(Collector::from), withholding);
+    if collectors.is_empty() {
+        output.note("what was to be collected is withheld: nothing was collected");
+        return Ok(Vec::new());
+    }
+    let source = args.source.open_or_find(&collectors, withholding, output)?;
     let identity = context.identity_or_new(output)?;
     let survey = source.survey(&identity.pseudonymizer(), output)?;
     let mut store = context.locked_store(&identity)?;
-    put_collected(survey, &collectors, args.source.rebind(), &mut store, context, output)
+    put_collected(survey, &collectors, args.source.rebind(), withholding, &mut store, context, output)
 }
 
 fn stored_json(record: &StoredRecord) -> serde_json::Value {
@@ -129,6 +135,7 @@ pub fn put_collected(
     mut survey: Survey,
     collectors: &BTreeSet<Collector>,
     rebind: bool,
+    withholding: &Withholding,
     store: &mut LockedStore,
     context: &Context,
     output: &Output,
@@ -148,7 +155,7 @@ pub fn put_collected(
     let time = context.environment().now_text();
     let mut stored = Vec::new();
     for collector in collectors {
-        if let Some(document) = collector.collect(&mut survey, &time)? {
+        if let Some(document) = collector.collect(&mut survey, &time, withholding)? {
             stored.push(put(&document, store, context, output)?);
         }
     }
@@ -176,7 +183,9 @@ fn retain(store: &mut LockedStore, context: &Context, output: &Output) -> Result
 fn put(document: &Document, store: &LockedStore, context: &Context, output: &Output) -> Result<StoredRecord, Failure> {
     pack::check_alone(document, &Limits::default())?;
     let record = store.put(document.envelope()?, document.bytes(), context.environment())?;
-    output.note(&format!("collected {}: {}", record.envelope.kind, summary(document)));
+    let withheld = withheld_from(record.envelope.kind.as_str(), document);
+    let withheld = if withheld.is_empty() { String::new() } else { format!("; withheld: {}", withheld.join(", ")) };
+    output.note(&format!("collected {}: {}{withheld}", record.envelope.kind, summary(document)));
     Ok(record)
 }
 
@@ -184,7 +193,10 @@ fn put(document: &Document, store: &LockedStore, context: &Context, output: &Out
 fn summary(document: &Document) -> String {
     let counts: BTreeMap<_, _> = document.counts().into_iter().collect();
     let problems = counts.get("problems").copied().unwrap_or(0);
-    let rows = counts.iter().filter(|(name, _)| *name != "problems").map(|(name, number)| format!("{name} {number}"));
+    let rows = counts
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "problems" | "withheld"))
+        .map(|(name, number)| format!("{name} {number}"));
     let rows = rows.collect::<Vec<_>>().join(", ");
     if problems == 0 {
         return format!("{rows}; complete");

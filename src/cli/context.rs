@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kubermatic_telemetry::clock::{Environment, System};
 use kubermatic_telemetry::identity::{Identity, NewIdentity};
 use kubermatic_telemetry::keys::{self, PublicKey};
-use kubermatic_telemetry::setting::{self, Decision};
+use kubermatic_telemetry::setting::{Choices, Decision, SettingError, Withheld};
 use kubermatic_telemetry::store::{LockedStore, Retention, Store};
 
 use super::failure::Failure;
@@ -48,8 +48,30 @@ impl Context {
 
     /// Whether telemetry is on.
     pub fn telemetry(&self) -> Result<Decision, Failure> {
-        let flag = self.global.telemetry.map(|switch| matches!(switch, Switch::On));
-        Ok(setting::decide(flag, |name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))?)
+        self.choices(|choices| choices.telemetry())
+    }
+
+    /// What is withheld, and which place wants what.
+    pub fn withheld(&self) -> Result<Withheld, Failure> {
+        self.choices(|choices| choices.withheld())
+    }
+
+    /// Asks the places where choices are made, anew each time: a ConfigMap changes while the program stays.
+    fn choices<T>(&self, ask: impl FnOnce(&Choices<'_>) -> Result<T, SettingError>) -> Result<T, Failure> {
+        let asked = ask(&Choices {
+            switch: self.global.telemetry.map(|switch| matches!(switch, Switch::On)),
+            omit: &self.global.omit,
+            variable: &|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()),
+            installation: self.global.settings.as_deref().filter(|path| !path.as_os_str().is_empty()),
+        });
+        asked.map_err(|error| {
+            let is_usage = error.is_usage();
+            let mut failure = Failure::from(error);
+            if is_usage {
+                failure.code = 2;
+            }
+            failure
+        })
     }
 
     /// The identity, if there is one. A store without one means that it was lost, not that there is none yet.

@@ -166,10 +166,7 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     if let Some(hint) = accepting_hint(error) {
         return Some(hint);
     }
-    if error.downcast_ref::<kubermatic_telemetry::setting::Unclear>().is_some() {
-        return Some("set it to on or off, or use --telemetry on|off");
-    }
-    None
+    error.downcast_ref().and_then(kubermatic_telemetry::setting::SettingError::hint)
 }
 
 #[cfg(feature = "ingest")]
@@ -307,7 +304,7 @@ fn export_hint(error: &ExportError) -> Option<&'static str> {
     match error {
         ExportError::NoSuchExport(_) => Some("`status --history` lists the exports"),
         ExportError::DoesNotFit { .. } => Some("allow larger bundles with --max-size, or `discard` the record"),
-        ExportError::NotKept(_) | ExportError::Damaged(_) => {
+        ExportError::NotKept(_) | ExportError::Damaged(_) | ExportError::Withheld(_) => {
             Some("its records are still pending unless a receipt came: export them anew")
         }
         _ => None,

@@ -41,6 +41,7 @@ mod status;
 mod terminal;
 mod values;
 mod verify;
+mod withholding;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -105,6 +106,13 @@ struct Global {
     /// Switch telemetry on or off, whatever the environment says.
     #[arg(long, global = true, value_name = "SWITCH")]
     telemetry: Option<Switch>,
+    /// Withhold categories (such as `users`) or fields (such as `clusters.cniPlugin`), as docs/data-collected.md names
+    /// them; adds to what the environment and the installation withhold.
+    #[arg(long, global = true, value_name = "NAME,...")]
+    omit: Vec<String>,
+    /// The installation's setting: a mounted ConfigMap's directory, or a file with one (keys `telemetry`, `omit`).
+    #[arg(long, global = true, value_name = "PATH", env = "KUBERMATIC_TELEMETRY_SETTINGS")]
+    settings: Option<PathBuf>,
     /// Print JSON where there is output to read.
     #[arg(long, global = true)]
     json: bool,

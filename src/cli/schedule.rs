@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use kubermatic_telemetry::agent::live::LiveError;
+use kubermatic_telemetry::setting::SettingError;
 use kubermatic_telemetry::store::StoreError;
 
 use super::Done;
@@ -64,6 +65,8 @@ pub fn stay(
 /// Whether a failure may pass by itself: an API server that is being restarted, a store that another process has.
 fn passes(failure: &Failure) -> bool {
     failure.has_cause::<LiveError>(|error| matches!(error, LiveError::Master(_)))
+        // A ConfigMap that somebody is about to correct; until then nothing is collected.
+        || failure.has_cause::<SettingError>(|error| !error.is_usage())
         || failure.has_cause::<StoreError>(|error| matches!(error, StoreError::Busy { .. } | StoreError::File(_)))
 }
 

@@ -21,6 +21,7 @@ use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::{self, Receipt};
 use kubermatic_telemetry::reporter::http::{Endpoint, Options, SendError};
 use kubermatic_telemetry::reporter::{self, Selection};
+use kubermatic_telemetry::setting::Withheld;
 use kubermatic_telemetry::store::Store;
 
 use super::context::{Context, shown};
@@ -31,7 +32,7 @@ use super::output::Output;
 use super::passphrase::PassphraseArgs;
 use super::receipt::{tell, trusted_keys};
 use super::values::duration;
-use super::{Done, interrupt, schedule};
+use super::{Done, interrupt, schedule, withholding};
 
 /// Deliver what is pending over HTTP.
 ///
@@ -107,6 +108,7 @@ struct Parcel {
 struct Sender<'a> {
     endpoint: Endpoint,
     trusted: Vec<PublicKey>,
+    withheld: Withheld,
     context: &'a Context,
     output: &'a Output,
 }
@@ -114,9 +116,10 @@ struct Sender<'a> {
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let telemetry = context.telemetry()?;
     if !telemetry.on {
-        output.note(&format!("telemetry is off ({}): nothing was sent", telemetry.by.as_str()));
+        output.note(&format!("telemetry is off ({}): nothing was sent", telemetry.by));
         return Ok(ExitCode::SUCCESS);
     }
+    let withheld = context.withheld()?;
     let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
     let endpoint = Endpoint::new(&args.url, &options(args)?)?;
     if endpoint.is_in_the_open() {
@@ -131,7 +134,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             return Err(Failure::new("stopped before anything was sent"));
         }
     }
-    let sender = Sender { endpoint, trusted, context, output };
+    let sender = Sender { endpoint, trusted, withheld, context, output };
     let mut rows = Vec::new();
     let sent = match &args.bundle {
         Some(bundle) => sender.carried(bundle, args.receipt.as_deref(), &mut rows),
@@ -203,7 +206,8 @@ impl Sender<'_> {
             self.output.note("nothing is pending: nothing was sent");
             return Ok(());
         };
-        let store = store.lock()?;
+        let mut store = store.lock()?;
+        withholding::apply(&mut store, &self.withheld, self.context, self.output)?;
         let unanswered = reporter::unanswered(&store)?;
         // Whoever receives a bundle may be slow; collectors must not wait for them.
         drop(store);
@@ -223,14 +227,16 @@ impl Sender<'_> {
 
     /// Packs what is pending into a new bundle, and gives its sequence number.
     fn pack(&self, identity: &Identity, args: &Args) -> Result<Option<u64>, Failure> {
-        let selection = Selection { note: args.note.clone(), ..Selection::default() };
+        let withholding = self.withheld.withholding.clone();
+        let selection = Selection { note: args.note.clone(), withholding, ..Selection::default() };
         let nothing = |store: &Store| Ok::<_, Failure>(reporter::select(store, &selection)?.is_empty());
         if self.context.store(identity)?.as_ref().map_or(Ok(true), nothing)? {
             return Ok(None);
         }
         // Before others have to wait for the store.
         let passphrase = args.passphrase.of_identity(identity)?;
-        let store = self.context.locked_store(identity)?;
+        let mut store = self.context.locked_store(identity)?;
+        withholding::apply(&mut store, &self.withheld, self.context, self.output)?;
         let signer = Signer::open(identity, passphrase.as_ref())?;
         let mut progress = self.output.progress("packing");
         let mut heard = |done, total| progress.update(done, total);
@@ -242,7 +248,7 @@ impl Sender<'_> {
     /// Delivers a bundle that lies in the store.
     fn kept(&self, identity: &Identity, sequence: u64, rows: &mut Vec<Value>) -> Result<(), Failure> {
         let store = self.context.locked_store(identity)?;
-        let (export, file) = reporter::open_bundle(&store, sequence)?;
+        let (export, file) = reporter::open_bundle(&store, sequence, &self.withheld.withholding)?;
         drop(store);
         let (manifest_sha256, name) = (export.manifest_sha256, format!("bundle {sequence}"));
         let parcel = Parcel { file, client: identity.client(), manifest_sha256, name };

@@ -130,6 +130,14 @@ const CATEGORIES: &[&str] = &[
     "kubeconfigRefused",
 ];
 
+impl Step {
+    /// Its name in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        STEPS.get(self as usize).copied().unwrap_or_default()
+    }
+}
+
 impl super::catalogue::Catalogued for Problem {
     const FIELDS: &'static [super::catalogue::Field] = &[
         super::catalogue::Field {
@@ -179,7 +187,7 @@ mod tests {
             S::MachineDeployments,
             S::Nodes,
         ] {
-            assert!(STEPS.contains(&word(serde_json::to_value(step).unwrap()).as_str()));
+            assert_eq!(word(serde_json::to_value(step).unwrap()), step.as_str());
         }
         for category in [
             C::NotProvided,

@@ -327,6 +327,7 @@ fn export(store: &LockedStore, records: &[StoredRecord]) -> Result<(), StoreErro
             key: None,
             note: None,
             withheld: Vec::new(),
+            omitted: Vec::new(),
             delivered: false,
             records: entries,
         })
