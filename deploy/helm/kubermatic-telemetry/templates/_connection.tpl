@@ -5,7 +5,9 @@
 {{ toYaml .Values.telemetry.reporterArgs }}
 {{- else -}}
 - send
-- --splay={{ .Values.telemetry.splay }}
+{{- with .Values.telemetry.splay }}
+- --splay={{ . }}
+{{- end }}
 {{- with .Values.connection }}
 {{- if .clientCertificateSecret }}
 - --client-cert=/etc/kubermatic-telemetry/client-certificate/tls.crt
