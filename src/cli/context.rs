@@ -14,7 +14,7 @@ use super::output::{Output, escaped};
 use super::{Global, Switch};
 
 /// What every verb that works on the state needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     global: Global,
     pub environment: System,
@@ -36,6 +36,11 @@ impl Context {
             Failure::new("there is no place for the state: neither XDG_STATE_HOME nor HOME is set")
                 .hint("give one with --state DIR or KUBERMATIC_TELEMETRY_STATE")
         })
+    }
+
+    /// Where metrics are to be written, if they are.
+    pub fn metrics_file(&self) -> Option<&Path> {
+        self.global.metrics_file.as_deref()
     }
 
     pub fn identity_path(&self) -> Result<PathBuf, Failure> {

@@ -23,6 +23,7 @@ use kubermatic_telemetry::reporter::http::{Endpoint, Options, SendError};
 use kubermatic_telemetry::reporter::{self, Selection};
 use kubermatic_telemetry::setting::Withheld;
 use kubermatic_telemetry::store::Store;
+use kubermatic_telemetry::store::activity::Activity;
 
 use super::context::{Context, shown};
 use super::failure::Failure;
@@ -32,7 +33,7 @@ use super::output::Output;
 use super::passphrase::PassphraseArgs;
 use super::receipt::{tell, trusted_keys};
 use super::values::duration;
-use super::{Done, interrupt, schedule, withholding};
+use super::{Done, interrupt, observe, schedule, withholding};
 
 /// Deliver what is pending over HTTP.
 ///
@@ -148,11 +149,28 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         let error = sent.as_ref().err().map(Failure::message);
         output.document(&json!({ "bundles": rows, "error": error, "later": later }))?;
     }
+    if args.bundle.is_none() {
+        note(&sent, context, output);
+    }
     match sent {
         // A person who sends a file wants to know now.
         Err(failure) if later && args.bundle.is_none() => not_yet(failure, args, context, output),
         Err(failure) => Err(failure),
         Ok(()) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Notes how it went, for monitoring.
+fn note(sent: &Result<(), Failure>, context: &Context, output: &Output) {
+    match sent {
+        Err(failure) => observe::note_failure(&[Activity::Send], failure, context, output),
+        Ok(()) => {
+            let identity = context.identity().ok().flatten();
+            let store = identity.and_then(|identity| context.store(&identity).ok().flatten()?.lock().ok());
+            if let Some(store) = store {
+                observe::note(&store, Activity::Send, observe::succeeded(context), output);
+            }
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use kubermatic_telemetry::setting::{Decision, Withheld};
 use kubermatic_telemetry::store::{Acknowledgement, Doubt, Export, Store, StoredRecord};
 
-use super::Done;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Output, bytes, count, escaped};
+use super::{Done, activity};
 
 /// Show the identity, what is pending, and what became of what was exported.
 ///
@@ -48,6 +48,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             "lastExport": state.exports.last(),
             "receipts": if args.history { json!(state.receipts) } else { json!(state.receipts.len()) },
             "lastReceipt": state.receipts.last(),
+            "lastAttempts": activity::document(store.as_ref()),
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -62,6 +63,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     }
     output.line(&format!("state      {}", context.state()?.display()))?;
     state.print(output)?;
+    activity::print(store.as_ref(), output)?;
     if args.history {
         state.print_history(output)?;
     }

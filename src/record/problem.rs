@@ -1,6 +1,8 @@
 //! Problems: what a record could not find out, told without a name or an address.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::Pseudonym;
 
@@ -91,6 +93,25 @@ pub struct Problem {
     pub concerns: Option<Pseudonym>,
     /// Where.
     pub step: Step,
+}
+
+/// How many problems of each category a record tells of, given its bytes. What does not look like a record has none.
+#[must_use]
+pub fn by_category(record: &[u8]) -> BTreeMap<String, u64> {
+    #[derive(Deserialize)]
+    struct Listed {
+        category: String,
+    }
+    #[derive(Deserialize)]
+    struct Problems {
+        #[serde(default)]
+        problems: Vec<Listed>,
+    }
+    let mut counted = BTreeMap::new();
+    for problem in serde_json::from_slice::<Problems>(record).map(|it| it.problems).unwrap_or_default() {
+        *counted.entry(problem.category).or_default() += 1;
+    }
+    counted
 }
 
 const STEPS: &[&str] = &[

@@ -14,6 +14,7 @@
 //! lock          held by whoever changes anything
 //! ```
 
+pub mod activity;
 pub mod durable;
 #[cfg(test)]
 pub(crate) mod faults;

@@ -47,7 +47,8 @@ impl Service {
         let file = spool::receive(self, caller, body).await?;
         let checking = self.checks.acquire().await.map_err(|_| Problem::internal())?;
         let (service, caller) = (Arc::clone(self), caller.clone());
-        let accepted = tokio::task::spawn_blocking(move || service.accept(file, caller)).await;
+        let span = tracing::Span::current();
+        let accepted = tokio::task::spawn_blocking(move || span.in_scope(|| service.accept(file, caller))).await;
         drop(checking);
         accepted.map_err(|_| Problem::internal())?
     }
