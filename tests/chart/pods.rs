@@ -228,6 +228,11 @@ impl Pod {
         containers(&pod).map(|container| container["name"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// Runs the containers in order but one.
+    pub fn run_all_but(&self, name: &str) -> Vec<Printed> {
+        self.names().iter().filter(|it| *it != name).map(|name| self.run(name)).collect()
+    }
+
     /// Runs the containers in order, each to a good end.
     pub fn run_all(&self) -> Vec<Printed> {
         self.names().iter().map(|name| self.run(name).ok()).collect()

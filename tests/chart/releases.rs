@@ -128,7 +128,7 @@ fn upgrades_and_reinstallations_keep_the_client_and_every_pending_record() {
 pub fn install_telemetry_client(cluster: &Cluster) {
     let chart = root().join("tests/chart/telemetry-client");
     let arguments = ["install", RELEASE, chart.to_str().unwrap(), "--namespace", NAMESPACE];
-    cluster.helm.run(&arguments, &format!("uuid: {EARLIER}")).ok();
+    cluster.helm.run(&arguments, &format!("telemetry: {{uuid: {EARLIER}}}")).ok();
 }
 
 /// The names of all CronJobs that are not suspended.
@@ -143,7 +143,7 @@ fn an_upgrade_that_would_lose_the_earlier_client_uuid_is_refused_and_says_what_t
     let Some(cluster) = Cluster::start() else { return };
     install_telemetry_client(&cluster);
     assert_eq!(reporters(&cluster), ["telemetry-job"]);
-    let refused = cluster.helm.release("upgrade", "").code(1);
+    let refused = cluster.helm.release("upgrade", "mode: connected").code(1);
     let typed = "annotate secret telemetry-client-uuid helm.sh/resource-policy=keep";
     assert!(refused.stderr.contains(typed), "{}", refused.stderr);
     assert_eq!(reporters(&cluster), ["telemetry-job"], "nothing was changed");

@@ -5,6 +5,7 @@
 {{ toYaml .Values.telemetry.reporterArgs }}
 {{- else -}}
 - send
+- --log-format={{ .Values.telemetry.logFormat }}
 {{- with .Values.telemetry.splay }}
 - --splay={{ . }}
 {{- end }}

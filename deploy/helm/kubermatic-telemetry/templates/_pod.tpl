@@ -55,8 +55,6 @@ securityContext:
   value: /etc/kubermatic-telemetry/settings
 - name: KUBERMATIC_TELEMETRY_KEEP_BYTES
   value: {{ .Values.telemetry.keepBytes | int64 | quote }}
-- name: KUBERMATIC_TELEMETRY_LOG_FORMAT
-  value: {{ .Values.telemetry.logFormat }}
 {{- if .Values.telemetry.receiptKeys }}
 - name: KUBERMATIC_TELEMETRY_RECEIPT_KEY
   value: /etc/kubermatic-telemetry/receipt-keys/receipt-keys.pem
@@ -140,8 +138,10 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* What every collector is called with beside its own name. */}}
+{{/* What every collector is called with beside its own name. Its log is for machines; commands that people run in its
+container speak to people. */}}
 {{- define "telemetry.collectArgs" -}}
+- --log-format={{ .Values.telemetry.logFormat }}
 {{- if .Values.telemetry.userClusters }}
 - --user-clusters
 {{- end }}
@@ -159,6 +159,7 @@ securityContext:
   {{- include "telemetry.container" . | nindent 2 }}
   args:
     - init
+    - --log-format={{ .Values.telemetry.logFormat }}
     - --secret={{ .Release.Namespace }}/{{ include "telemetry.identitySecret" . }}
     {{- if .Values.telemetry.uuid }}
     - --client-uuid={{ .Values.telemetry.uuid }}
