@@ -10,6 +10,7 @@ mod documents;
 mod harness;
 mod helm;
 mod image;
+mod kubelet;
 #[allow(dead_code, reason = "shared with tests/e2e")]
 #[path = "../e2e/permissions.rs"]
 mod permissions;

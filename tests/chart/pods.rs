@@ -64,7 +64,10 @@ impl Pod {
         let spec = template["spec"].clone();
         let secrets = server.admin.get(&format!("/api/v1/namespaces/{namespace}/secrets"));
         let address = server.address;
-        let api = [("KUBERNETES_SERVICE_HOST", address.ip().to_string()), ("KUBERNETES_SERVICE_PORT", address.port().to_string())];
+        let api = [
+            ("KUBERNETES_SERVICE_HOST", address.ip().to_string()),
+            ("KUBERNETES_SERVICE_PORT", address.port().to_string()),
+        ];
         let scratch = tempfile::Builder::new().prefix("pod-").tempdir_in(disk).unwrap().keep();
         let mut pod = Self { spec, disk: scratch, volumes: Vec::new(), api, secrets };
         for volume in pod.spec["volumes"].as_array().unwrap().clone() {

@@ -92,7 +92,10 @@ fn upgrades_and_reinstallations_keep_the_client_and_every_pending_record() {
     let (client, pending) = known(&collect(&cluster), "reporter");
     assert_eq!(pending, 2);
     let (claim, identity) = (cluster.server.admin.get(CLAIM), cluster.server.admin.get(IDENTITY));
-    assert_eq!(cluster.server.admin.get("/api/v1/namespaces/telemetry-system/configmaps/telemetry")["data"]["telemetry"], "on");
+    assert_eq!(
+        cluster.server.admin.get("/api/v1/namespaces/telemetry-system/configmaps/telemetry")["data"]["telemetry"],
+        "on"
+    );
 
     helm.release("upgrade", "telemetry: {splay: 5m, categories: {users: false}}").ok();
     assert_eq!(known(&collect(&cluster), "reporter"), (client.clone(), 4));
@@ -106,7 +109,9 @@ fn upgrades_and_reinstallations_keep_the_client_and_every_pending_record() {
     helm.uninstall().ok();
     assert_eq!(cluster.server.admin.get(IDENTITY)["data"], identity["data"], "the identity stays");
     assert_eq!(cluster.server.admin.get(CLAIM)["metadata"]["uid"], claim["metadata"]["uid"], "so does the volume");
-    for gone in ["apis/apps/v1/namespaces/telemetry-system/deployments", "api/v1/namespaces/telemetry-system/configmaps"] {
+    for gone in
+        ["apis/apps/v1/namespaces/telemetry-system/deployments", "api/v1/namespaces/telemetry-system/configmaps"]
+    {
         assert_eq!(cluster.status(&format!("/{gone}/telemetry")), 404, "{gone}");
     }
     helm.release("install", "").ok();
@@ -181,7 +186,11 @@ fn the_setting_takes_effect_in_what_runs_already() {
     cluster.server.admin.request("PUT", path, Some(&setting)).unwrap().ok();
     let pod = collect(&cluster);
     let shown = pod.exec("reporter", "kubermatic-telemetry preview").ok().stdout;
-    let record: Value = shown.lines().map(|line| serde_json::from_str(line).unwrap()).find(|it: &Value| it["kind"] == "kubermatic").unwrap();
+    let record: Value = shown
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|it: &Value| it["kind"] == "kubermatic")
+        .unwrap();
     assert!(record.get("users").is_none() && record.get("projects").is_some(), "{record}");
 }
 
@@ -194,7 +203,10 @@ fn a_directory_of_a_node_is_a_volume_where_there_is_no_storage_class() {
     assert_eq!(made["spec"]["claimRef"]["name"], "telemetry");
     assert_eq!(made["spec"]["persistentVolumeReclaimPolicy"], "Retain");
     let claim = cluster.server.admin.get(CLAIM);
-    assert_eq!((&claim["spec"]["storageClassName"], &claim["spec"]["volumeName"]), (&json!(""), &made["metadata"]["name"]));
+    assert_eq!(
+        (&claim["spec"]["storageClassName"], &claim["spec"]["volumeName"]),
+        (&json!(""), &made["metadata"]["name"])
+    );
     cluster.helm.uninstall().ok();
     assert_eq!((cluster.status(volume), cluster.status(CLAIM)), (200, 200));
     cluster.helm.release("install", "persistence: {local: {node: master-1, path: /srv/telemetry}}").ok();

@@ -24,12 +24,10 @@ fn blocks(page: &str) -> Vec<String> {
 fn documented() -> Vec<String> {
     let readme = blocks("deploy/helm/kubermatic-telemetry/README.md");
     assert!(readme.len() > 10, "the chart's page has values");
-    let all = merged(&readme);
-    let off = format!("{all}\n{AIR_GAPPED}");
+    let on = "telemetry: {enabled: true}".to_owned();
+    let all = merged(&readme.iter().cloned().chain([on]).collect::<Vec<_>>());
     let alone = readme.into_iter().chain(blocks("docs/install.md")).chain([String::new(), all]);
-    let mut values: Vec<_> = alone.flat_map(|block| [merged(&[block.clone(), AIR_GAPPED.to_owned()]), block]).collect();
-    values.push(merged(&[off]));
-    values
+    alone.flat_map(|block| [merged(&[block.clone(), AIR_GAPPED.to_owned()]), block]).collect()
 }
 
 /// One document out of several, as Helm merges files of values.
@@ -192,7 +190,8 @@ fn every_value_is_explained() {
             // What is below something that is explained, or beside it without a gap, belongs to it.
             let above = groups.iter().any(|(_, explained)| *explained);
             let plain = ["image:", "telemetry:", "cronJob:", "serviceAccount:", "rbac:", "networkPolicy:", "alerts:"];
-            let plain = plain.contains(&line) || ["metrics:", "podSecurityContext:", "securityContext:"].contains(&line);
+            let plain =
+                plain.contains(&line) || ["metrics:", "podSecurityContext:", "securityContext:"].contains(&line);
             assert!(explained || above || plain, "{line} is not explained");
             groups.push((indent, explained || plain));
         }
@@ -212,7 +211,8 @@ fn the_air_gapped_mode_renders_nothing_to_send_with() {
     }
     let values = merged(&[canaries.into(), AIR_GAPPED.into(), "alerts: {enabled: true}".into()]);
     let rendered = helm.render(&values).ok().stdout;
-    let words = ["canary", "198.51.100", "4711", "203.0.113", "http://", "https://", "PROXY", "_URL", "_CA_", "send", "splay"];
+    let words =
+        ["canary", "198.51.100", "4711", "203.0.113", "http://", "https://", "PROXY", "_URL", "_CA_", "send", "splay"];
     for word in words {
         assert!(!rendered.contains(word), "{word}: {rendered}");
     }
@@ -225,14 +225,18 @@ fn the_air_gapped_mode_renders_nothing_to_send_with() {
     assert_eq!(egress[0]["to"], json!([{ "ipBlock": { "cidr": "127.0.0.0/8" } }]));
     assert!(egress[1]["ports"].as_array().unwrap().iter().all(|port| port["port"] == 53));
     let deployment = of_kind(&objects, "Deployment").unwrap();
-    assert_eq!((&deployment["spec"]["replicas"], &deployment["spec"]["strategy"]["type"]), (&json!(1), &json!("Recreate")));
+    assert_eq!(
+        (&deployment["spec"]["replicas"], &deployment["spec"]["strategy"]["type"]),
+        (&json!(1), &json!("Recreate"))
+    );
 }
 
 #[test]
 fn off_is_off() {
     let Some(helm) = Helm::offline() else { return };
     for mode in ["", AIR_GAPPED] {
-        let objects = helm.objects(&merged(&[mode.into(), "telemetry: {enabled: false}\nalerts: {enabled: true}".into()]));
+        let objects =
+            helm.objects(&merged(&[mode.into(), "telemetry: {enabled: false}\nalerts: {enabled: true}".into()]));
         assert_eq!(of_kind(&objects, "ConfigMap").unwrap()["data"]["telemetry"], "off");
         let runs = of_kind(&objects, "CronJob").is_some_and(|it| it["spec"]["suspend"] != true)
             || of_kind(&objects, "Deployment").is_some_and(|it| it["spec"]["replicas"] != 0);
@@ -309,10 +313,16 @@ fn every_container_is_what_the_values_say() {
             assert!(pod["spec"]["nodeSelector"].is_object());
             assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
             for container in containers(pod) {
-                assert!(container["image"].as_str().unwrap().ends_with(&format!("@sha256:{}", "0123456789abcdef".repeat(4))));
+                assert!(
+                    container["image"]
+                        .as_str()
+                        .unwrap()
+                        .ends_with(&format!("@sha256:{}", "0123456789abcdef".repeat(4)))
+                );
                 assert!(container["env"].as_array().unwrap().iter().any(|it| it["name"] == "RUST_BACKTRACE"));
                 assert!(container["resources"]["limits"]["memory"].is_string());
-                let has_token = container["volumeMounts"].as_array().unwrap().iter().any(|it| it["name"] == "api-access");
+                let has_token =
+                    container["volumeMounts"].as_array().unwrap().iter().any(|it| it["name"] == "api-access");
                 assert_eq!(has_token, container["name"] != "reporter", "who sends has no business with the API server");
             }
         }

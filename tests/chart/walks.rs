@@ -292,7 +292,10 @@ fn switched_off_nobody_is_connected_to() {
         (yaml(&off), vec!["kubernetes-agent", "kubermatic-agent", "reporter"]),
         (format!("{}{AIR_GAPPED}metrics: {{port: {port}}}\n", yaml(&off)), vec!["agent"]),
     ] {
-        cluster.helm.run(&["upgrade", "--install", RELEASE, crate::helm::chart().to_str().unwrap(), "-n", NAMESPACE], &values).ok();
+        cluster
+            .helm
+            .run(&["upgrade", "--install", RELEASE, crate::helm::chart().to_str().unwrap(), "-n", NAMESPACE], &values)
+            .ok();
         // No pod runs; were one left from before, this is what it would do.
         let pod = cluster.pod();
         for container in containers {
