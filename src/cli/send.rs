@@ -115,12 +115,13 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         output.note(&format!("telemetry is off ({}): nothing was sent", telemetry.by.as_str()));
         return Ok(ExitCode::SUCCESS);
     }
-    let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
-    let endpoint = Endpoint::new(&args.url, &options(args)?)?;
-    if endpoint.is_in_the_open() {
-        output.warning("the connection is not encrypted", Some("use an https:// address"));
-    }
-    let sender = Sender { endpoint, trusted, context, output };
+    let sender = match prepare(args, context, output) {
+        Ok(sender) => sender,
+        Err(failure) => {
+            observe::note_failure(&[Activity::Send], &failure, context, output);
+            return Err(failure);
+        }
+    };
     let mut rows = Vec::new();
     let sent = match &args.bundle {
         Some(bundle) => sender.carried(bundle, args.receipt.as_deref(), &mut rows),
@@ -143,6 +144,16 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         Err(failure) => Err(failure),
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// What is needed before anything can be sent.
+fn prepare<'a>(args: &Args, context: &'a Context, output: &'a Output) -> Result<Sender<'a>, Failure> {
+    let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
+    let endpoint = Endpoint::new(&args.url, &options(args)?)?;
+    if endpoint.is_in_the_open() {
+        output.warning("the connection is not encrypted", Some("use an https:// address"));
+    }
+    Ok(Sender { endpoint, trusted, context, output })
 }
 
 /// Notes how it went, for monitoring.
