@@ -49,5 +49,6 @@ mod site;
 mod states;
 mod store;
 mod support;
+mod troubleshooting;
 mod upkeep;
 mod vectors;

@@ -67,7 +67,7 @@ fn completions_can_be_read_by_the_shells_and_know_the_verbs() {
         let file = desk.file(shell, &script.stdout);
         if shell == "bash" {
             tool(&desk.path(""), "bash", &["-n", file.to_str().unwrap()]);
-            let ask = "source bash; COMP_WORDS=(kubermatic-telemetry rec); COMP_CWORD=1; \
+            let ask = "source ./bash; COMP_WORDS=(kubermatic-telemetry rec); COMP_CWORD=1; \
                        _kubermatic__telemetry kubermatic-telemetry rec kubermatic-telemetry; echo ${COMPREPLY[@]}";
             let answer = tool(&desk.path(""), "bash", &["-c", ask]);
             assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "receipt");
