@@ -120,22 +120,16 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         output.note(&format!("telemetry is off ({}): nothing was sent", telemetry.by));
         return Ok(ExitCode::SUCCESS);
     }
-    let withheld = context.withheld()?;
-    let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
-    let endpoint = Endpoint::new(&args.url, &options(args)?)?;
-    if endpoint.is_in_the_open() {
-        output.warning("the connection is not encrypted", Some("use an https:// address"));
-    }
-    if let Some(splay) = args.splay {
-        // Before anything is said: who hears it may ask the program to stop.
-        interrupt::listen(interruptible::GRACE)?;
-        let wait = schedule::chance(splay, context)?;
-        output.note(&format!("sending in {}", schedule::rounded(wait)));
-        if interruptible::wait(wait)? {
-            return Err(Failure::new("stopped before anything was sent"));
+    let sender = match prepare(args, context, output) {
+        Ok(sender) => sender,
+        Err(failure) => {
+            observe::note_failure(&[Activity::Send], &failure, context, output);
+            return Err(failure);
         }
+    };
+    if let Some(splay) = args.splay {
+        wait_by_chance(splay, context, output)?;
     }
-    let sender = Sender { endpoint, trusted, withheld, context, output };
     let mut rows = Vec::new();
     let sent = match &args.bundle {
         Some(bundle) => sender.carried(bundle, args.receipt.as_deref(), &mut rows),
@@ -158,6 +152,29 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         Err(failure) => Err(failure),
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// What is needed before anything can be sent.
+fn prepare<'a>(args: &Args, context: &'a Context, output: &'a Output) -> Result<Sender<'a>, Failure> {
+    let withheld = context.withheld()?;
+    let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
+    let endpoint = Endpoint::new(&args.url, &options(args)?)?;
+    if endpoint.is_in_the_open() {
+        output.warning("the connection is not encrypted", Some("use an https:// address"));
+    }
+    Ok(Sender { endpoint, trusted, withheld, context, output })
+}
+
+/// Waits up to so long. Being asked to stop meanwhile is no attempt that failed.
+fn wait_by_chance(splay: Duration, context: &Context, output: &Output) -> Result<(), Failure> {
+    // Before anything is said: who hears it may ask the program to stop.
+    interrupt::listen(interruptible::GRACE)?;
+    let wait = schedule::chance(splay, context)?;
+    output.note(&format!("sending in {}", schedule::rounded(wait)));
+    if interruptible::wait(wait)? {
+        return Err(Failure::new("stopped before anything was sent"));
+    }
+    Ok(())
 }
 
 /// Notes how it went, for monitoring.
