@@ -156,7 +156,8 @@ fn a_setting_that_can_t_be_understood_lets_nothing_leave() {
         ("/dev/null", "/dev/null is not a ConfigMap"),
     ];
     for (settings, message) in cases {
-        for line in ["export -o bundle.tar", "preview", "status", "collect --record x --allow-kind x"] {
+        let collect = format!("collect --manifests {}", installation().display());
+        for line in ["export -o bundle.tar", "preview", "status", &collect] {
             let before = desk.snapshot();
             let said = desk.line(&format!("{line} --settings {settings}")).code(1).says(message);
             assert_eq!(said.stdout, "", "{line}");
