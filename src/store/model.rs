@@ -128,6 +128,9 @@ impl Run {
             let mut store = self.open()?;
             self.perform(&mut store, operation, number.to_string().as_bytes())
         });
+        if matches!(operation, Operation::Replace(_)) {
+            self.tells_of_each_once();
+        }
         let store = self.open().expect("a store that opens whatever happened to it");
         let found = Model::of(&store, &self.numbers, &done);
         let hit = match fault {
@@ -202,6 +205,19 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Whoever looks without the lock in the middle of a replacement sees each record, the old one or the new one.
+    fn tells_of_each_once(&self) {
+        let store = Store::open(&self.directory.path().join("store"), CLIENT).unwrap().unwrap();
+        let seen = |records: Vec<StoredRecord>| {
+            let mut seen: Vec<_> = records.iter().map(|it| self.numbers[&it.sha256] / GENERATIONS).collect();
+            seen.sort_unstable();
+            seen
+        };
+        let before = |numbers: &[u64]| numbers.iter().map(|number| number / GENERATIONS).collect::<Vec<_>>();
+        assert_eq!(seen(store.pending().unwrap()), before(&self.model.pending));
+        assert_eq!(seen(store.rejected().unwrap()), before(&self.model.rejected));
     }
 
     /// Nothing half done lies about, and what is listed is what it says.
