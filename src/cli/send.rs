@@ -13,6 +13,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use kubermatic_telemetry::bundle::verify::{EachError, Verified};
 use kubermatic_telemetry::bundle::{Limits, verify};
 use kubermatic_telemetry::digest::Sha256Digest;
 use kubermatic_telemetry::identity::{Identity, Signer};
@@ -20,6 +21,7 @@ use kubermatic_telemetry::keys::PublicKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::{self, Receipt};
 use kubermatic_telemetry::reporter::http::{Endpoint, Options, SendError};
+use kubermatic_telemetry::reporter::withheld::held_by;
 use kubermatic_telemetry::reporter::{self, Selection};
 use kubermatic_telemetry::setting::Withheld;
 use kubermatic_telemetry::store::Store;
@@ -303,20 +305,42 @@ impl Sender<'_> {
         let mut heard = |done, total| progress.update(done, total);
         let verified = verify::verify(file, &Keyring::default(), &limits, &mut heard);
         drop(progress);
-        let verified = verified.map_err(|error| Failure::from(error).context(shown(path)))?;
+        let mut verified = verified.map_err(|error| Failure::from(error).context(shown(path)))?;
         let (client, manifest_sha256) = (verified.manifest.client, verified.manifest_sha256);
+        let own = self.context.identity()?.filter(|identity| identity.client() == client);
+        if own.is_some() {
+            self.holds_nothing_withheld(&mut verified, path)?;
+        }
         let parcel = Parcel { file: copy, client, manifest_sha256, name: shown(path) };
         let (receipt, bytes) = self.deliver(&parcel)?;
         if let Some(target) = target {
             target.write(bytes.as_slice())?;
             self.output.note(&format!("receipt  {}", target.name()));
         }
-        if let Some(identity) = self.context.identity()?.filter(|identity| identity.client() == client) {
+        if let Some(identity) = own {
             return self.acknowledge(&identity, &parcel, &receipt, rows);
         }
         rows.push(row(&parcel, &receipt, 0));
         self.output.note(&format!("{}: delivered; its receipt belongs to client {client}", parcel.name));
         Ok(())
+    }
+
+    /// Refuses a bundle of this installation that was packed before what is withheld now was withheld.
+    fn holds_nothing_withheld(&self, bundle: &mut Verified<File>, path: &Path) -> Result<(), Failure> {
+        let withholding = &self.withheld.withholding;
+        if withholding.is_empty() {
+            return Ok(());
+        }
+        let held: Vec<_> = match held_by(bundle, withholding) {
+            Ok(held) => held.into_iter().collect(),
+            Err(EachError::Visitor(error)) => return Err(error.into()),
+            Err(EachError::Bundle(error)) => return Err(error.into()),
+        };
+        if held.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("{} holds what is withheld: {}", shown(path), held.join(", ")))
+            .hint("export anew, and send that; what is pending is still in the store"))
     }
 
     /// Sends a bundle, and believes only a receipt for it.

@@ -142,7 +142,7 @@ const CHOICE: &str = "\n## Withholding\n\n\
 A site withholds a category, or a single field by its path without `[]`, with `--omit NAME`, the variable\n\
 `KUBERMATIC_TELEMETRY_OMIT`, or the key `omit` of the installation's ConfigMap; [privacy.md](privacy.md) says how.\n\
 What is withheld is absent, and what names it elsewhere is too, so that no pseudonym of it is left. The tables above\n\
-say which categories each field goes with; fields that go with their record's kind alone are what makes it a record.\n\n\
+say what each field goes with, beside its record's kind; one with nothing there goes with the kind alone.\n\n\
 | category | is |\n|---|---|\n";
 
 const CONCLUSION: &str = "\n## Records of other products\n\n\
@@ -175,9 +175,9 @@ fn rows(page: &mut String, kind: &str, prefix: &str, fields: &[Field]) {
 fn withheld_with(kind: &str, path: &str) -> String {
     let path = path.replace("[]", "");
     let categories = withhold::categories_of(kind, &path);
-    let names: Vec<_> = categories.iter().map(|name| format!("`{name}`")).collect();
+    let names = categories.iter().filter(|name| **name != kind).map(|name| format!("`{name}`"));
     let alone = withhold::field_paths().contains(path.as_str()) && !categories.contains(&path.as_str());
-    if alone { format!("{}, or alone", names.join(", ")) } else { names.join(", ") }
+    names.chain(alone.then(|| "itself".to_owned())).collect::<Vec<_>>().join(", ")
 }
 
 fn holds(privacy: Privacy) -> String {

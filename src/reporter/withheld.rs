@@ -1,11 +1,15 @@
 //! Withholding before anything leaves: pending records that have what is withheld are replaced, and kept bundles that
 //! may hold it go.
 
+use std::collections::BTreeSet;
+use std::io::{Read, Seek};
+
 use crate::bundle::Limits;
+use crate::bundle::verify::{EachError, Verified};
 use crate::clock::Environment;
 use crate::record::canonical::CanonicalError;
 use crate::record::document::Document;
-use crate::record::withhold::{Outcome, Withholding};
+use crate::record::withhold::{Outcome, Withholding, withheld_from};
 use crate::store::{Export, LockedStore, Replaced, Store, StoreError, StoredRecord};
 
 /// Withholding that did not come about; nothing may leave then.
@@ -59,6 +63,30 @@ pub fn withhold(
     };
     let replaced = store.replace::<WithholdError>(&records, change, environment)?;
     Ok(Replaced { bundles: replaced.bundles + forgotten, ..replaced })
+}
+
+/// For which names a bundle that was verified holds something that is withheld.
+///
+/// # Errors
+/// The file changed since it was verified.
+pub fn held_by<R: Read + Seek>(
+    bundle: &mut Verified<R>,
+    withholding: &Withholding,
+) -> Result<BTreeSet<String>, EachError<CanonicalError>> {
+    let mut held = BTreeSet::new();
+    bundle.for_each_record(|entry, document| {
+        let kind = entry.kind.as_str();
+        match withholding.apply(kind, document)? {
+            Outcome::Untouched => {}
+            Outcome::Whole => held.extend([kind.to_owned()]),
+            Outcome::Reduced(left) => {
+                let before = withheld_from(kind, document);
+                held.extend(withheld_from(kind, &left).into_iter().filter(|name| !before.contains(name)));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(held)
 }
 
 /// What is left of a stored record.

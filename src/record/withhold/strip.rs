@@ -38,10 +38,14 @@ impl Tree {
     pub fn add(&mut self, path: &'static str, name: usize) {
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
         match (self.0.get_mut(first), rest) {
-            (Some(Node::Gone(names)), None) => drop(names.insert(name)),
+            (Some(Node::Gone(names)), None) => {
+                names.insert(name);
+            }
             (Some(Node::Gone(_)), Some(_)) => {}
             (Some(Node::Within(tree)), Some(rest)) => tree.add(rest, name),
-            (_, None) => drop(self.0.insert(first, Node::Gone([name].into()))),
+            (_, None) => {
+                self.0.insert(first, Node::Gone([name].into()));
+            }
             (None, Some(rest)) => {
                 let mut tree = Self::default();
                 tree.add(rest, name);

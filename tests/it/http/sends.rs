@@ -399,3 +399,49 @@ fn two_at_once_deliver_everything_once() {
     let accepted = server.metric("kubermatic_telemetry_records_total{result=\"accepted\"}");
     assert_eq!(accepted, 2);
 }
+
+#[test]
+fn a_kept_bundle_that_holds_what_is_withheld_now_is_not_sent_again() {
+    let desk = Desk::new();
+    let server = Server::open(&desk);
+    // The first attempt comes to nothing, so that its bundle waits in the store.
+    desk.collect();
+    let nowhere = Moody::new(None, vec![says("503 Service Unavailable", "", "busy"); 50]);
+    send(&desk, &nowhere.url(), "--deadline 1s").ok();
+    assert!(nowhere.requests() > 0);
+    let moody = Moody::new(Some(server.address), vec![Mood::Fair; 2]);
+    let said = send(&desk, &moody.url(), "--omit users,kubernetes").ok();
+    said.says("removed 1 stored bundle that may hold what is withheld");
+    let bodies = moody.bodies.lock().unwrap().clone();
+    assert_eq!(bodies.len(), 1, "one bundle, which was packed anew");
+    desk.file("sent.tar", &bodies[0]);
+    desk.line("inspect sent.tar --extract out").ok().prints("withheld   kubernetes, users\n");
+    let files = desk.tree("out");
+    assert_eq!(files.len(), 1);
+    let record = std::fs::read_to_string(desk.path("out").join(&files[0])).unwrap();
+    assert!(record.contains("sshKeys") && !record.contains("isAdmin"), "{record}");
+    // The nodes' record waits until its kind is allowed again.
+    assert_eq!(pending(&desk), 1);
+    send(&desk, &moody.url(), "").ok();
+    assert_eq!(pending(&desk), 0);
+}
+
+#[test]
+fn a_bundle_from_a_file_of_this_client_obeys_as_well() {
+    let desk = Desk::new();
+    let server = Server::open(&desk);
+    let bundle = exported(&desk);
+    let moody = Moody::new(Some(server.address), vec![Mood::Fair; 2]);
+    let refused = send(&desk, &moody.url(), "--bundle bundle.tar --omit users").code(1);
+    refused.says("bundle.tar holds what is withheld: users").says("hint: export anew");
+    assert_eq!(moody.requests(), 0);
+    // What it does not hold does not matter, nor what somebody else withholds from theirs.
+    let elsewhere = Desk::new();
+    elsewhere.line("init").ok();
+    elsewhere.file("bundle.tar", &bundle);
+    let key = desk.path("archive/receipt-key.pub.pem");
+    let url = moody.url();
+    let line =
+        ["send", "--url", &url, "--bundle", "bundle.tar", "--omit", "users", "--receipt-key", key.to_str().unwrap()];
+    elsewhere.run(line).ok();
+}

@@ -168,3 +168,28 @@ fn metrics_and_health_are_told_while_it_stays() {
     let line = format!("{STAY} --metrics-listen {}", taken.local_addr().unwrap());
     desk.line(&line).code(1).says("can't listen for --metrics-listen").says("hint: ");
 }
+
+#[test]
+fn a_setting_that_changes_is_obeyed_at_the_next_round() {
+    let live = Live::complete();
+    let set = |key: &str, value: &str| live.site.desk.file(&format!("settings/{key}"), value);
+    set("telemetry", "on");
+    let mut running = Running::start(&live, "collect --kubeconfig kubeconfig --every 1s --settings settings");
+    running.says("collected kubernetes");
+    set("telemetry", "off");
+    running.says("telemetry is off (`telemetry` in settings): nothing was collected");
+    let records = live.site.desk.tree("state/store/records").len();
+    let asked = live.fleet.master.requests().len();
+    running.says("collecting in");
+    running.says("telemetry is off (`telemetry` in settings): nothing was collected");
+    assert_eq!(live.site.desk.tree("state/store/records").len(), records);
+    assert_eq!(live.fleet.master.requests().len(), asked, "switched off, nothing is connected to");
+    // What can't be understood collects nothing until somebody corrects it.
+    set("telemetry", "maybe");
+    running.says("`telemetry` in settings says neither `on` nor `off`");
+    running.says("collecting in");
+    set("omit", "users");
+    set("telemetry", "on");
+    running.says("withheld: users");
+    assert_eq!(running.stop("TERM").0, Some(0));
+}
