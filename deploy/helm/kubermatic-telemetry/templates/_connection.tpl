@@ -86,13 +86,13 @@
 - name: client-certificate
   secret:
     secretName: {{ .clientCertificateSecret }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
 {{- end }}
 {{- if .tokenSecret }}
 - name: token
   secret:
     secretName: {{ .tokenSecret }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
 {{- end }}
 {{- end }}
 {{- end }}
