@@ -81,7 +81,9 @@ fn commit() -> Option<String> {
         let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
         for name in ["HEAD", "packed-refs"].into_iter().map(str::to_owned).chain(branch) {
             let file = git(&["rev-parse", "--git-path", &name]).filter(|file| Path::new(file).exists());
-            file.iter().for_each(|file| println!("cargo::rerun-if-changed={file}"));
+            if let Some(file) = file {
+                println!("cargo::rerun-if-changed={file}");
+            }
         }
     }
     git(&["rev-parse", "--short=12", "HEAD"])

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use kubermatic_telemetry::metrics::{self, Around};
+#[cfg(feature = "agent")]
 use kubermatic_telemetry::store::LockedStore;
+#[cfg(feature = "agent")]
 use kubermatic_telemetry::store::activity::{Activity, Attempt};
 use kubermatic_telemetry::store::durable::{self, Access, Existing};
 
@@ -42,6 +44,7 @@ fn write(file: &Path, text: &str) -> Result<(), durable::FileError> {
 }
 
 /// Notes how an attempt ended. It is for monitoring only, so that it fails nothing.
+#[cfg(feature = "agent")]
 pub fn note(store: &LockedStore, activity: Activity, attempt: Attempt, output: &Output) {
     if let Err(error) = store.note(activity, attempt) {
         output.warning(&format!("how it went can't be noted: {error}"), None);
@@ -61,6 +64,7 @@ pub fn note_failure(activities: &[Activity], failure: &Failure, context: &Contex
 }
 
 /// An attempt that succeeded now.
+#[cfg(feature = "agent")]
 pub fn succeeded(context: &Context) -> Attempt {
     Attempt { time: context.environment().now_text(), complete: true, ..Attempt::default() }
 }

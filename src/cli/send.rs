@@ -181,15 +181,13 @@ fn wait_by_chance(splay: Duration, context: &Context, output: &Output) -> Result
 
 /// Notes how it went, for monitoring.
 fn note(sent: &Result<(), Failure>, context: &Context, output: &Output) {
-    match sent {
-        Err(failure) => observe::note_failure(&[Activity::Send], failure, context, output),
-        Ok(()) => {
-            let identity = context.identity().ok().flatten();
-            let store = identity.and_then(|identity| context.store(&identity).ok().flatten()?.lock().ok());
-            if let Some(store) = store {
-                observe::note(&store, Activity::Send, observe::succeeded(context), output);
-            }
-        }
+    if let Err(failure) = sent {
+        return observe::note_failure(&[Activity::Send], failure, context, output);
+    }
+    let identity = context.identity().ok().flatten();
+    let store = identity.and_then(|identity| context.store(&identity).ok().flatten()?.lock().ok());
+    if let Some(store) = store {
+        observe::note(&store, Activity::Send, observe::succeeded(context), output);
     }
 }
 

@@ -196,19 +196,17 @@ pub fn adopt(directory: &Path, parts: &Parts, secret: &SecretName) -> Result<(Id
     let kept = parts.check(secret)?;
     let marker = format!("{secret}\n");
     let mut adopted = Adopted::Same;
-    let present = match Identity::load(directory)? {
-        Some(present) => present,
-        None => {
-            let made = durable::create_directory_with(directory, |place| {
-                parts.write(place)?;
-                durable::write(&place.join(SECRET), marker.as_bytes(), Access::Private, Existing::Refuse)?;
-                Ok::<_, IdentityError>(())
-            })?;
-            adopted = if made { Adopted::Made } else { Adopted::Same };
-            let present = Identity::load(directory)?;
-            present.ok_or_else(|| IdentityError::Foreign { directory: directory.to_owned() })?
-        }
-    };
+    let mut present = Identity::load(directory)?;
+    if present.is_none() {
+        let made = durable::create_directory_with(directory, |place| {
+            parts.write(place)?;
+            durable::write(&place.join(SECRET), marker.as_bytes(), Access::Private, Existing::Refuse)?;
+            Ok::<_, IdentityError>(())
+        })?;
+        adopted = if made { Adopted::Made } else { Adopted::Same };
+        present = Identity::load(directory)?;
+    }
+    let present = present.ok_or_else(|| IdentityError::Foreign { directory: directory.to_owned() })?;
     check_owner(&present, kept.client, secret)?;
     let followed = present.secret.as_ref() == Some(secret);
     let same_key = present.public == kept.public && present.rotations == kept.rotations;

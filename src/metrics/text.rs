@@ -1,5 +1,5 @@
 //! The text format of Prometheus, version 0.0.4, which node-exporter's textfile collector reads. The library that the
-//! server uses writes OpenMetrics, whose counters that collector takes for untyped.
+//! server uses writes `OpenMetrics`, whose counters that collector takes for untyped.
 
 use std::fmt::Write as _;
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +14,7 @@ use crate::support::{Desk, Printed, installation, root, say};
 const FILE: &str = "telemetry.prom";
 
 /// Samples by name and labels, read as strictly as a parser may.
-pub fn samples(text: &str) -> BTreeMap<String, f64> {
+pub fn samples(text: &str) -> BTreeMap<String, i64> {
     let (mut samples, mut seen, mut current) = (BTreeMap::new(), BTreeSet::new(), (String::new(), String::new()));
     assert!(text.ends_with('\n'), "half a file: {text:?}");
     let mut lines = text.lines().peekable();
@@ -32,12 +33,12 @@ pub fn samples(text: &str) -> BTreeMap<String, f64> {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let name = series.split('{').next().unwrap();
         assert_eq!(name, current.0, "{line}");
-        assert!(samples.insert(series.to_owned(), value.parse::<f64>().unwrap()).is_none(), "twice: {series}");
+        assert!(samples.insert(series.to_owned(), value.parse::<i64>().unwrap()).is_none(), "twice: {series}");
     }
     samples
 }
 
-fn metrics(desk: &Desk) -> BTreeMap<String, f64> {
+fn metrics(desk: &Desk) -> BTreeMap<String, i64> {
     let text = fs::read_to_string(desk.path(FILE)).unwrap();
     samples(&text).into_iter().map(|(name, value)| (name.replace("kubermatic_telemetry_", ""), value)).collect()
 }
@@ -58,29 +59,23 @@ fn metrics_follow_a_record_from_its_collection_to_its_receipt() {
     let desk = Desk::new();
     measured(&desk, "status").ok();
     let none = metrics(&desk);
-    assert_eq!(
-        (none["enabled"], none["state_readable"], none["pending_records{kind=\"kubernetes\"}"]),
-        (1.0, 1.0, 0.0)
-    );
+    assert_eq!((none["enabled"], none["state_readable"], none["pending_records{kind=\"kubernetes\"}"]), (1, 1, 0));
     assert!(!none.keys().any(|name| name.starts_with("last_")), "{none:?}");
     collect(&desk).ok();
     let collected = metrics(&desk);
     let stored = desk.line("status --json").ok().json();
     let bytes = collected["pending_bytes{kind=\"kubermatic\"}"] + collected["pending_bytes{kind=\"kubernetes\"}"];
-    assert_eq!(Value::from(bytes.round().to_string()), stored["pending"]["bytes"].to_string());
-    assert_eq!(collected["pending_records{kind=\"kubermatic\"}"], 1.0);
-    assert_eq!(collected["last_collection_success{kind=\"kubermatic\"}"], 1.0);
-    assert_eq!(
-        collected["last_collection_complete{kind=\"kubermatic\"}"], 0.0,
-        "the installation is broken on purpose"
-    );
+    assert_eq!(Value::from(bytes.to_string()), stored["pending"]["bytes"].to_string());
+    assert_eq!(collected["pending_records{kind=\"kubermatic\"}"], 1);
+    assert_eq!(collected["last_collection_success{kind=\"kubermatic\"}"], 1);
+    assert_eq!(collected["last_collection_complete{kind=\"kubermatic\"}"], 0, "the installation is broken on purpose");
     let record: Value = serde_json::from_str(desk.line("preview").ok().stdout.lines().next().unwrap()).unwrap();
     let malformed = record["problems"].as_array().unwrap().iter().filter(|it| it["category"] == "malformed").count();
     let told = collected["last_collection_problems{kind=\"kubermatic\",category=\"malformed\"}"];
-    assert_eq!(told.round().to_string(), malformed.to_string());
+    assert_eq!(told.to_string(), malformed.to_string());
     let time = |name: &str| collected[name];
     let collection = time("last_collection_timestamp_seconds{kind=\"kubernetes\"}");
-    assert!(collection - time("oldest_pending_record_timestamp_seconds") < 60.0);
+    assert!(collection - time("oldest_pending_record_timestamp_seconds") < 60);
     assert_eq!(collection, time("last_successful_collection_timestamp_seconds{kind=\"kubernetes\"}"));
 
     let mut server = Server::open(&desk);
@@ -91,8 +86,8 @@ fn metrics_follow_a_record_from_its_collection_to_its_receipt() {
     };
     deliver(&url).ok();
     let sent = metrics(&desk);
-    assert_eq!((sent["pending_records{kind=\"kubermatic\"}"], sent["last_send_success"]), (0.0, 1.0));
-    assert_eq!(sent["last_export_success"], 1.0);
+    assert_eq!((sent["pending_records{kind=\"kubermatic\"}"], sent["last_send_success"]), (0, 1));
+    assert_eq!(sent["last_export_success"], 1);
     assert!(!sent.contains_key("oldest_pending_record_timestamp_seconds"), "nothing is pending");
     assert!(sent["last_acknowledgement_timestamp_seconds"] >= collection);
 
@@ -100,15 +95,15 @@ fn metrics_follow_a_record_from_its_collection_to_its_receipt() {
     collect(&desk).ok();
     deliver(&url).ok().says("not delivered yet");
     let away = metrics(&desk);
-    assert_eq!((away["last_send_success"], away["pending_records{kind=\"kubermatic\"}"]), (0.0, 1.0));
+    assert_eq!((away["last_send_success"], away["pending_records{kind=\"kubermatic\"}"]), (0, 1));
     assert_eq!(away["last_successful_send_timestamp_seconds"], sent["last_successful_send_timestamp_seconds"]);
     desk.line("status").ok().prints("sent       ");
     measured(&desk, "discard --kind kubernetes --yes").code(2);
     measured(&desk, "discard --kind kubernetes").ok();
-    assert_eq!(metrics(&desk)["discarded_records_total{kind=\"kubernetes\"}"], 1.0);
+    assert_eq!(metrics(&desk)["discarded_records_total{kind=\"kubernetes\"}"], 1);
     let fewer = format!("collect kubermatic --keep-records 1 --manifests {}", installation().display());
     measured(&desk, &fewer).ok();
-    assert_eq!(metrics(&desk)["dropped_records_total{kind=\"kubermatic\"}"], 1.0);
+    assert_eq!(metrics(&desk)["dropped_records_total{kind=\"kubermatic\"}"], 1);
     // Every metric is on the page, and the page has no other.
     let page = fs::read_to_string(root().join("docs/observability.md")).unwrap();
     let words = page.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
@@ -143,7 +138,6 @@ fn who_reads_the_metrics_never_reads_half_of_them() {
     });
     let folder: Vec<_> = desk.tree("").into_iter().filter(|name| !name.starts_with("state/")).collect();
     assert_eq!(folder, [FILE], "nothing else is left there");
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644, "others read it");
 }
 
@@ -166,7 +160,7 @@ fn metrics_tell_that_telemetry_is_off_and_that_a_state_can_not_be_read() {
     let desk = Desk::new();
     collect(&desk).ok();
     measured(&desk, "collect --telemetry off").ok();
-    assert_eq!(metrics(&desk)["enabled"], 0.0);
+    assert_eq!(metrics(&desk)["enabled"], 0);
     let mut command = desk.command();
     command.env("KUBERMATIC_TELEMETRY", "perhaps").args(["status", "--metrics-file"]).arg(desk.path(FILE));
     Printed::of(command.output().unwrap()).code(1);
@@ -174,7 +168,7 @@ fn metrics_tell_that_telemetry_is_off_and_that_a_state_can_not_be_read() {
     desk.file("state/store/store.json", "{");
     measured(&desk, "status").code(1);
     let unreadable = metrics(&desk);
-    assert_eq!(unreadable["state_readable"], 0.0);
+    assert_eq!(unreadable["state_readable"], 0);
     assert!(!unreadable.keys().any(|name| name.starts_with("pending_")), "{unreadable:?}");
 }
 
@@ -188,8 +182,8 @@ fn a_collector_that_fails_is_tolerated_and_told_and_the_rest_is_sent() {
     let failed = one("kubermatic", "--kubeconfig nowhere").ok().says("error: can't use the kubeconfig nowhere");
     failed.says("--tolerate allows").says("hint: ");
     let told = metrics(&desk);
-    assert_eq!(told["last_collection_success{kind=\"kubermatic\"}"], 0.0);
-    assert_eq!(told["last_collection_success{kind=\"kubernetes\"}"], 1.0);
+    assert_eq!(told["last_collection_success{kind=\"kubermatic\"}"], 0);
+    assert_eq!(told["last_collection_success{kind=\"kubernetes\"}"], 1);
     assert!(!told.contains_key("last_successful_collection_timestamp_seconds{kind=\"kubermatic\"}"));
     let status = desk.line("status").ok();
     status.prints("kubermatic: failed: can't use the kubeconfig nowhere");

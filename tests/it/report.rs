@@ -1,6 +1,7 @@
 //! The reference client's report, which KKP reads from a container's whole log: both streams together are one document.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -53,7 +54,6 @@ fn the_whole_log_is_one_document_whatever_there_would_be_to_say() {
         assert_eq!(kinds(&merged(&desk, &line, &[]).ok()), BOTH, "{line}");
     }
     // Secrets that others can read, and a damaged record.
-    use std::os::unix::fs::PermissionsExt as _;
     let key = desk.state().join("identity/signing-key.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let mut files = Vec::new();
