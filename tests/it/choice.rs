@@ -178,13 +178,15 @@ fn a_name_that_can_t_be_withheld_is_told_with_its_place_and_what_can() {
     let cases = [
         ("usres", "--omit: `usres` can't be withheld: known are the categories clusters, countries, datacenters"),
         ("Users", "it is spelled `users`"),
-        ("clusters.cni", "fields of `clusters`: clusters.cloud, clusters.cloud.dcUUID"),
+        ("clusters.cni", "the fields of `clusters` are clusters.cloud, clusters.cloud.dcUUID"),
         ("users.uuid", "it says which row is which: withhold `users` as a whole"),
         ("time", "`time` can't be withheld: every record has it"),
         ("users,,x\u{1b}[31m", "`x\\u{1b}[31m` can't be withheld"),
     ];
     for (name, message) in cases {
-        desk.run(["preview", "--omit", name]).code(2).says(message).says("hint: docs/data-collected.md lists every");
+        let said = desk.run(["preview", "--omit", name]).code(2).says(message);
+        assert_eq!(said.stderr.matches("can't be withheld").count(), 1, "{}", said.stderr);
+        said.says("hint: docs/data-collected.md lists every");
     }
     run(&desk, &[("KUBERMATIC_TELEMETRY_OMIT", "usres")], "export -o bundle.tar")
         .code(1)

@@ -162,10 +162,9 @@ pub(super) fn advice(name: &str) -> String {
     }
     let top = name.split('.').next().unwrap_or(name);
     let fields: Vec<_> = paths.iter().filter(|path| path.contains('.') && is_at_or_below(path, top)).copied().collect();
-    let fields = if fields.is_empty() {
-        "fields by their paths, such as `clusters.cniPlugin` (docs/data-collected.md has all of them)".to_owned()
-    } else {
-        format!("fields of `{top}`: {}", fields.join(", "))
-    };
-    format!("known are the categories {}; and {fields}", known.join(", "))
+    if fields.is_empty() {
+        let known = known.join(", ");
+        return format!("known are the categories {known}; and fields by their paths, such as `clusters.cniPlugin`");
+    }
+    format!("the fields of `{top}` are {}", fields.join(", "))
 }
