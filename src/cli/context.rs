@@ -53,30 +53,23 @@ impl Context {
 
     /// Whether telemetry is on.
     pub fn telemetry(&self) -> Result<Decision, Failure> {
-        self.choices(|choices| choices.telemetry())
+        self.choices().telemetry().map_err(told)
     }
 
     /// What is withheld, and which place wants what.
     pub fn withheld(&self) -> Result<Withheld, Failure> {
-        self.choices(|choices| choices.withheld())
+        self.choices().withheld().map_err(told)
     }
 
-    /// Asks the places where choices are made, anew each time: a ConfigMap changes while the program stays.
-    fn choices<T>(&self, ask: impl FnOnce(&Choices<'_>) -> Result<T, SettingError>) -> Result<T, Failure> {
-        let asked = ask(&Choices {
+    /// The places where choices are made; the installation's is read anew each time, since it changes while the program
+    /// stays.
+    fn choices(&self) -> Choices<'_> {
+        Choices {
             switch: self.global.telemetry.map(|switch| matches!(switch, Switch::On)),
             omit: &self.global.omit,
-            variable: &|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()),
+            variable: &variable,
             installation: self.global.settings.as_deref().filter(|path| !path.as_os_str().is_empty()),
-        });
-        asked.map_err(|error| {
-            let is_usage = error.is_usage();
-            let mut failure = Failure::from(error);
-            if is_usage {
-                failure.code = 2;
-            }
-            failure
-        })
+        }
     }
 
     /// The identity, if there is one. A store without one means that it was lost, not that there is none yet.
@@ -150,6 +143,20 @@ impl Context {
     pub fn environment(&self) -> &dyn Environment {
         &self.environment
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    Some(std::env::var_os(name)?.to_string_lossy().into_owned())
+}
+
+/// A choice that can't be told, with the exit code of wrong usage where it was typed.
+fn told(error: SettingError) -> Failure {
+    let is_usage = error.is_usage();
+    let mut failure = Failure::from(error);
+    if is_usage {
+        failure.code = 2;
+    }
+    failure
 }
 
 /// A path as it is told to people.

@@ -116,7 +116,7 @@ struct Global {
     /// them; adds to what the environment and the installation withhold.
     #[arg(long, global = true, value_name = "NAME,...")]
     omit: Vec<String>,
-    /// The installation's setting: a mounted ConfigMap's directory, or a file with one (keys `telemetry`, `omit`).
+    /// The installation's setting: a mounted `ConfigMap`'s directory, or a file with one (keys `telemetry`, `omit`).
     #[arg(long, global = true, value_name = "PATH", env = "KUBERMATIC_TELEMETRY_SETTINGS")]
     settings: Option<PathBuf>,
     /// Write metrics to a file in the text format of Prometheus, whenever the store was read or changed.

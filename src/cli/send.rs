@@ -20,6 +20,7 @@ use kubermatic_telemetry::identity::{Identity, Signer};
 use kubermatic_telemetry::keys::PublicKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::{self, Receipt};
+use kubermatic_telemetry::record::withhold::Withholding;
 use kubermatic_telemetry::reporter::http::{Endpoint, Options, SendError};
 use kubermatic_telemetry::reporter::withheld::held_by;
 use kubermatic_telemetry::reporter::{self, Selection};
@@ -211,7 +212,8 @@ fn options(args: &Args) -> Result<Options, Failure> {
 /// A server that can't be reached is nobody's business until records wait for too long.
 fn not_yet(failure: Failure, args: &Args, context: &Context, output: &Output) -> Done {
     let store = context.identity()?.map(|identity| context.store(&identity)).transpose()?.flatten();
-    let oldest = store.as_ref().map(oldest).transpose()?.flatten();
+    let withholding = &context.withheld()?.withholding;
+    let oldest = store.as_ref().map(|store| oldest(store, withholding)).transpose()?.flatten();
     let age = oldest.map(|oldest| context.environment().now().duration_since(oldest));
     let limit = SignedDuration::try_from(args.overdue).unwrap_or(SignedDuration::MAX);
     if age.is_some_and(|age| age >= limit) {
@@ -224,9 +226,11 @@ fn not_yet(failure: Failure, args: &Args, context: &Context, output: &Output) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// When the oldest pending record was stored.
-fn oldest(store: &Store) -> Result<Option<Timestamp>, Failure> {
-    let ids = store.pending()?.into_iter().filter_map(|record| record.id.get_timestamp());
+/// When the oldest pending record was stored that is to be sent at all.
+fn oldest(store: &Store, withholding: &Withholding) -> Result<Option<Timestamp>, Failure> {
+    let mut records = store.pending()?;
+    records.retain(|record| !withholding.withholds_kind(record.envelope.kind.as_str()));
+    let ids = records.into_iter().filter_map(|record| record.id.get_timestamp());
     Ok(ids.filter_map(|time| Timestamp::from_second(i64::try_from(time.to_unix().0).ok()?).ok()).min())
 }
 

@@ -1,4 +1,4 @@
-//! The installation's setting: a ConfigMap, as a directory that Kubernetes mounts or as the file that kubectl prints.
+//! The installation's setting: a `ConfigMap`, as a directory that Kubernetes mounts or as the file that kubectl prints.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ pub const SWITCH: &str = "telemetry";
 /// The key of what is withheld.
 pub const OMIT: &str = "omit";
 
-/// How many bytes a ConfigMap has at most, by the rule of Kubernetes; with what kubectl prints around it.
+/// How many bytes a `ConfigMap` has at most, by the rule of Kubernetes; with what kubectl prints around it.
 const LARGEST: u64 = 2 << 20;
 /// How often a mounted directory is read that changes meanwhile.
 const ATTEMPTS: usize = 10;
@@ -37,13 +37,13 @@ pub enum InstallationError {
         /// Why.
         source: io::Error,
     },
-    /// It is larger than a ConfigMap can be.
+    /// It is larger than a `ConfigMap` can be.
     #[error("the installation's setting {} is larger than {LARGEST} bytes", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no ConfigMap.
+    /// The file is no `ConfigMap`.
     #[error("the installation's setting {} is not a ConfigMap in JSON or YAML", path.display())]
     NoConfigMap {
         /// The file.
@@ -78,14 +78,14 @@ impl InstallationError {
     }
 }
 
-/// A ConfigMap, as far as it matters.
+/// A `ConfigMap`, as far as it matters.
 #[derive(Deserialize)]
 struct ConfigMap {
     kind: String,
     #[serde(default)]
     data: Option<BTreeMap<String, Value>>,
     #[serde(default, rename = "binaryData")]
-    binary: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    binary: Option<BTreeMap<String, String>>,
 }
 
 /// A value; Kubernetes takes strings alone, a person who writes a file does not know.
@@ -97,7 +97,7 @@ enum Value {
 }
 
 impl Installation {
-    /// Reads the setting: a directory with a file for each key, or a file with a ConfigMap.
+    /// Reads the setting: a directory with a file for each key, or a file with a `ConfigMap`.
     ///
     /// # Errors
     /// It can't be read, or has a key that nothing reads.

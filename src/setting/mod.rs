@@ -63,7 +63,7 @@ pub enum SettingError {
     #[error("{0} says neither `on` nor `off`")]
     Unclear(Place),
     /// Something is to be withheld that can't be.
-    #[error("{place}: {source}")]
+    #[error("{place}")]
     Omit {
         /// Where it is asked for.
         place: Place,

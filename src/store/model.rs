@@ -209,7 +209,8 @@ impl Run {
 
     /// Whoever looks without the lock in the middle of a replacement sees each record, the old one or the new one.
     fn tells_of_each_once(&self) {
-        let store = Store::open(&self.directory.path().join("store"), CLIENT).unwrap().unwrap();
+        // There may be no store yet.
+        let Some(store) = Store::open(&self.directory.path().join("store"), CLIENT).unwrap() else { return };
         let seen = |records: Vec<StoredRecord>| {
             let mut seen: Vec<_> = records.iter().map(|it| self.numbers[&it.sha256] / GENERATIONS).collect();
             seen.sort_unstable();

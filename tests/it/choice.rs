@@ -14,9 +14,12 @@ fn run(desk: &Desk, variables: &[(&str, &str)], line: &str) -> Printed {
     Printed::of(command.output().unwrap())
 }
 
+/// What the installation, the environment and the command line say; what holds, and which place decided.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, bool, &'static str);
+
 const SETTINGS: (&str, &str) = ("KUBERMATIC_TELEMETRY_SETTINGS", "settings");
 
-/// A mounted ConfigMap with this data, laid out as Kubernetes does, which exchanges it as a whole.
+/// A mounted `ConfigMap` with this data, laid out as Kubernetes does, which exchanges it as a whole.
 fn mount(desk: &Desk, version: u32, data: &[(&str, &str)]) {
     let place = format!("settings/..v{version}");
     fs::create_dir_all(desk.path(&place)).unwrap();
@@ -37,7 +40,7 @@ fn mount(desk: &Desk, version: u32, data: &[(&str, &str)]) {
 #[test]
 fn the_command_line_decides_before_the_environment_before_the_installation() {
     let desk = Desk::new();
-    let places: &[(&str, &[(&str, &str)], &str, bool, &str)] = &[
+    let cases: &[Case] = &[
         ("", &[], "", true, "default"),
         ("off", &[], "", false, "`telemetry` in settings"),
         ("on", &[], "", true, "`telemetry` in settings"),
@@ -48,7 +51,7 @@ fn the_command_line_decides_before_the_environment_before_the_installation() {
         ("off", &[("KUBERMATIC_TELEMETRY", "off")], "--telemetry on", true, "--telemetry"),
         ("on", &[("KUBERMATIC_TELEMETRY", "on")], "--telemetry off", false, "--telemetry"),
     ];
-    for (version, (setting, variables, option, on, by)) in (0..).zip(places) {
+    for (version, (setting, variables, option, on, by)) in (0..).zip(cases) {
         let data = [("telemetry", *setting)];
         mount(&desk, version, if setting.is_empty() { &[] } else { &data });
         let variables: Vec<_> = variables.iter().copied().chain([SETTINGS]).collect();
@@ -175,13 +178,15 @@ fn a_name_that_can_t_be_withheld_is_told_with_its_place_and_what_can() {
     let cases = [
         ("usres", "--omit: `usres` can't be withheld: known are the categories clusters, countries, datacenters"),
         ("Users", "it is spelled `users`"),
-        ("clusters.cni", "fields of `clusters`: clusters.cloud, clusters.cloud.dcUUID"),
+        ("clusters.cni", "the fields of `clusters` are clusters.cloud, clusters.cloud.dcUUID"),
         ("users.uuid", "it says which row is which: withhold `users` as a whole"),
         ("time", "`time` can't be withheld: every record has it"),
         ("users,,x\u{1b}[31m", "`x\\u{1b}[31m` can't be withheld"),
     ];
     for (name, message) in cases {
-        desk.run(["preview", "--omit", name]).code(2).says(message).says("hint: docs/data-collected.md lists every");
+        let said = desk.run(["preview", "--omit", name]).code(2).says(message);
+        assert_eq!(said.stderr.matches("can't be withheld").count(), 1, "{}", said.stderr);
+        said.says("hint: docs/data-collected.md lists every");
     }
     run(&desk, &[("KUBERMATIC_TELEMETRY_OMIT", "usres")], "export -o bundle.tar")
         .code(1)

@@ -32,8 +32,11 @@ pub(super) type Reach = BTreeSet<(&'static str, &'static str)>;
 /// What every record needs to be one, and what says how it came to lack something.
 const ENVELOPE: &[&str] = &["kind", "version", "time", "complete", "withheld", "problems.category", "problems.step"];
 
+/// A category's name, what it is, and which fields it covers.
+type Across = (&'static str, &'static str, fn(Privacy) -> bool);
+
 /// Categories that go across arrays, by what keeps a field anonymous.
-const ACROSS: &[(&str, &str, fn(Privacy) -> bool)] = &[
+const ACROSS: &[Across] = &[
     ("countries", "every country", |privacy| matches!(privacy, Privacy::Country)),
     ("locations", "every location, which is free text", |privacy| matches!(privacy, Privacy::Location)),
     ("regions", "every region", |privacy| matches!(privacy, Privacy::Region)),
@@ -61,9 +64,9 @@ fn add(kind: &'static str, above: &str, fields: &'static [Field], rows: bool, pl
     for (index, field) in fields.iter().enumerate() {
         let path = format!("{above}{}", field.name);
         // A row's first field says which row it is.
-        let optional = !(rows && index == 0) && !ENVELOPE.contains(&path.as_str());
+        let is_needed = rows && index == 0 || ENVELOPE.contains(&path.as_str());
         let below = format!("{path}.");
-        places.push(Place { kind, path, optional, privacy: field.privacy });
+        places.push(Place { kind, path, optional: !is_needed, privacy: field.privacy });
         match field.privacy {
             Privacy::Rows(fields) => add(kind, &below, fields, true, places),
             Privacy::Object(fields) => add(kind, &below, fields, false, places),
@@ -80,10 +83,8 @@ pub fn categories() -> Vec<Category> {
     for (kind, _, fields) in kinds() {
         all.push(Category { name: kind, about: format!("whole records of kind `{kind}`") });
         for field in fields.iter().filter(|field| matches!(field.privacy, Privacy::Rows(_))) {
-            let about = match owned(kind, field.name).is_empty() {
-                true => format!("`{}`", field.name),
-                false => format!("`{}`, and what names them", field.name),
-            };
+            let references = if owned(kind, field.name).is_empty() { "" } else { ", and what names them" };
+            let about = format!("`{}`{references}", field.name);
             if all.iter().all(|category| category.name != field.name) {
                 all.push(Category { name: field.name, about });
             }
@@ -161,10 +162,9 @@ pub(super) fn advice(name: &str) -> String {
     }
     let top = name.split('.').next().unwrap_or(name);
     let fields: Vec<_> = paths.iter().filter(|path| path.contains('.') && is_at_or_below(path, top)).copied().collect();
-    let fields = if fields.is_empty() {
-        "fields by their paths, such as `clusters.cniPlugin` (docs/data-collected.md has all of them)".to_owned()
-    } else {
-        format!("fields of `{top}`: {}", fields.join(", "))
-    };
-    format!("known are the categories {}; and {fields}", known.join(", "))
+    if fields.is_empty() {
+        let known = known.join(", ");
+        return format!("known are the categories {known}; and fields by their paths, such as `clusters.cniPlugin`");
+    }
+    format!("the fields of `{top}` are {}", fields.join(", "))
 }

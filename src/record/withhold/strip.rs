@@ -1,5 +1,6 @@
 //! Leaving members out of a record's canonical bytes, which stay canonical.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
@@ -64,7 +65,7 @@ impl Tree {
 pub(super) fn strip(text: &[u8], cut: &Cut, name_of: impl Fn(usize) -> String) -> Option<Vec<u8>> {
     let mut names = Names::new();
     let problems = Problems::of(text, cut, &mut names);
-    let mut members: Vec<(Raw<'_>, Vec<u8>)> = Vec::new();
+    let mut members: Vec<(Raw<'_>, Cow<'_, [u8]>)> = Vec::new();
     let mut withheld = BTreeSet::new();
     for member in Members::of_object(text, 0) {
         let value = member.value.clone();
@@ -77,14 +78,14 @@ pub(super) fn strip(text: &[u8], cut: &Cut, name_of: impl Fn(usize) -> String) -
                 names.extend(by);
                 continue;
             }
-            (b"problems", _) if problems.changed => problems.bytes(),
-            (b"complete", _) if problems.none_left => b"true".to_vec(),
+            (b"problems", _) if problems.changed => Cow::Owned(problems.bytes()),
+            (b"complete", _) if problems.none_left => Cow::Borrowed(&b"true"[..]),
             (_, Some(Node::Within(tree))) => {
                 let mut out = Vec::with_capacity(value.len());
                 self::value(text, value, tree, &mut out, &mut names);
-                out
+                Cow::Owned(out)
             }
-            (_, None) => text[value].to_vec(),
+            (_, None) => Cow::Borrowed(&text[value]),
         };
         members.push((member.name, bytes));
     }
@@ -94,11 +95,11 @@ pub(super) fn strip(text: &[u8], cut: &Cut, name_of: impl Fn(usize) -> String) -
     withheld.extend(names.iter().map(|name| name_of(*name)));
     let list = serde_json::to_vec(&withheld).unwrap_or_default();
     let place = members.partition_point(|(name, _)| *name < &b"withheld"[..]);
-    members.insert(place, (b"withheld", list));
+    members.insert(place, (b"withheld", Cow::Owned(list)));
     Some(joined(&members))
 }
 
-fn joined(members: &[(Raw<'_>, Vec<u8>)]) -> Vec<u8> {
+fn joined(members: &[(Raw<'_>, Cow<'_, [u8]>)]) -> Vec<u8> {
     let size = members.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>() + 1;
     let mut bytes = Vec::with_capacity(size);
     for (index, (name, value)) in members.iter().enumerate() {
