@@ -114,8 +114,8 @@ fn once(args: &Args, context: &Context, output: &Output) -> Done {
         vec![take_record(file, &args.allow_kind, context, output)?]
     } else {
         collect(args, context, output).inspect_err(|failure| {
-            // Being asked to stop is no failure.
-            if !interrupt::was_asked() {
+            // A person sees the exit code, and what is wrong writes nothing then. Being asked to stop is no failure.
+            if (args.tolerate || args.every.is_some()) && !interrupt::was_asked() {
                 let activities: Vec<_> = collectors(args).into_iter().map(activity).collect();
                 observe::note_failure(&activities, failure, context, output);
             }

@@ -108,7 +108,12 @@ pub fn bring(
         ));
         return Err(failure.hint("an identity is never overwritten; leave --client-uuid out to use it"));
     }
-    let (identity, adopted) = secret::adopt(&directory, &parts, name)?;
+    let (identity, adopted) = secret::adopt(&directory, &parts, name).map_err(|error| match error {
+        IdentityError::Exists { .. } => Failure::from(error)
+            .context(format!("the Secret {name} holds another identity than the directory"))
+            .hint("neither is overwritten: give another place with --identity DIR, or another Secret"),
+        other => other.into(),
+    })?;
     output.note(&format!(
         "{} {}",
         match adopted {

@@ -15,6 +15,11 @@ use super::output::Output;
 
 /// The metrics of what is there now. What can't be read is told as a metric.
 pub fn rendered(context: &Context) -> String {
+    // What there is to warn of, the command itself has; a scrape every minute must not.
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || read(context))
+}
+
+fn read(context: &Context) -> String {
     let enabled = context.telemetry().ok().map(|telemetry| telemetry.on);
     let store = context.identity().and_then(|identity| match identity {
         Some(identity) => context.store(&identity),

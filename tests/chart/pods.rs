@@ -186,7 +186,8 @@ impl Pod {
         assert!(container.get("command").is_none(), "the image knows its program");
         let user = self.spec["securityContext"]["runAsUser"].as_u64().expect("a user");
         let script = format!(
-            "#!/usr/bin/env bash\n# Inside a mount namespace of its own.\n[ -n \"$INSIDE\" ] || INSIDE=1 exec unshare --mount \"$0\" \"$@\"\n\
+            "#!/usr/bin/env bash\n# Inside a mount namespace of its own.\n\
+             [ -n \"$INSIDE\" ] || INSIDE=1 exec unshare --mount \"$0\" \"$@\"\n\
              root={} program={} mounts={} user={user} group={}\nvariables=({})\n[ $# -gt 0 ] || set -- {}\n{ENTER}",
             quoted(root.to_str().unwrap()),
             quoted(env!("CARGO_BIN_EXE_kubermatic-telemetry")),

@@ -140,6 +140,8 @@ fn an_identity_directory_of_somebody_else_is_left_alone() {
     second.line("init").ok();
     let before = second.snapshot();
     let printed = init(&second, "mine", "").code(1).says("has an identity already, with the client UUID");
+    let printed =
+        printed.says("holds another identity than the directory").says("give another place with --identity DIR");
     tells_no_key(&printed, &stored(server, "mine"));
     second.unchanged_since(&before, "init --secret");
     // The same client with other keys.
