@@ -2,6 +2,7 @@
 //! leaves scripts and logs where the shells of `typing` find them, in place of `kubectl exec` and `kubectl logs`.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,7 +90,7 @@ impl Kubelet<'_> {
         for name in pod.names() {
             let printed = pod.run(&name);
             for line in printed.stdout.lines().chain(printed.stderr.lines()) {
-                log += &format!("[pod/{name}] {line}\n");
+                writeln!(log, "[pod/{name}] {line}").unwrap();
             }
             failed |= printed.code != 0;
         }

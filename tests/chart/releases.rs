@@ -49,7 +49,7 @@ impl Cluster {
         self.disk.path()
     }
 
-    /// The next pod of the CronJob or the Deployment.
+    /// The next pod of the `CronJob` or the `Deployment`.
     pub fn pod(&self) -> Pod {
         let of = |group: &str, plural: &str| {
             let path = format!("/apis/{group}/v1/namespaces/{NAMESPACE}/{plural}/{RELEASE}");
@@ -136,7 +136,7 @@ pub fn install_telemetry_client(cluster: &Cluster) {
     cluster.helm.run(&arguments, &format!("telemetry: {{uuid: {EARLIER}}}")).ok();
 }
 
-/// The names of all CronJobs that are not suspended.
+/// The names of all `CronJobs` that are not suspended.
 pub fn reporters(cluster: &Cluster) -> Vec<String> {
     let list = cluster.server.admin.get("/apis/batch/v1/namespaces/telemetry-system/cronjobs");
     let active = list["items"].as_array().unwrap().iter().filter(|it| it["spec"]["suspend"] != true);

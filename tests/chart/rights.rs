@@ -72,8 +72,8 @@ fn with_rights(objects: &[Value], rights: &[Right]) -> Vec<Value> {
 /// The rendered rights for an account and a namespace of one test's own.
 fn rendered(helm: &Helm, test: &str) -> (String, Vec<Value>) {
     let own = format!("{NAMESPACE}-{test}");
-    let text = helm.render(VALUES).ok().stdout.replace(NAMESPACE, &own);
-    let objects = crate::harness::objects::parse_yaml(&text);
+    let yaml = helm.render(VALUES).ok().stdout.replace(NAMESPACE, &own);
+    let objects = crate::harness::objects::parse_yaml(&yaml);
     let wanted = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
     let objects = objects.into_iter().filter(|object| wanted.iter().any(|kind| object["kind"] == *kind));
     (own, objects.collect())
@@ -137,8 +137,8 @@ fn rights_that_are_not_rendered_are_not_there() {
     let plain = all("");
     assert!(plain.iter().all(|right| right.verb != "list" || right.resource != "secrets"), "no Secrets are listed");
     let named = |right: &&Right| right.resource == "secrets" && right.verb == "get";
-    let names: Vec<_> = plain.iter().filter(named).map(|right| right.name.as_deref()).collect();
-    assert_eq!(names, [Some("telemetry-identity"), Some("telemetry-client-uuid")]);
+    let secrets: Vec<_> = plain.iter().filter(named).map(|right| right.name.as_deref()).collect();
+    assert_eq!(secrets, [Some("telemetry-identity"), Some("telemetry-client-uuid")]);
     let given = all(&format!("telemetry: {{uuid: {EARLIER}}}"));
     assert_eq!(given.len(), plain.len() - 1, "with a UUID of its own no earlier Secret is read");
     assert!(all("rbac: {create: false}").is_empty());

@@ -1,5 +1,6 @@
 //! Shells in which what the pages say is typed, and values as they come out of tests.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -35,8 +36,10 @@ esac
 /// JSON as YAML, which it is, but for documents that are put together line by line.
 pub fn yaml(json: &str) -> String {
     let value: Value = serde_json::from_str(json).unwrap();
-    let members = value.as_object().unwrap().iter();
-    members.map(|(key, value)| format!("{key}: {value}\n")).collect()
+    value.as_object().unwrap().iter().fold(String::new(), |mut yaml, (key, value)| {
+        writeln!(yaml, "{key}: {value}").unwrap();
+        yaml
+    })
 }
 
 /// The blocks of a page in a language, between two of its headings if `section` names one.
