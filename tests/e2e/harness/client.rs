@@ -90,12 +90,6 @@ impl Client {
         self.request("PATCH", &format!("{path}?fieldManager=e2e&force=true"), Some(object)).unwrap().ok()
     }
 
-    /// Has the server look at an object as if it were created; fields that it does not know are an error.
-    pub fn look_at(&self, object: &Value) -> Answer {
-        let path = Kind::of(object).unwrap_or_else(|| panic!("of a kind unknown here: {object}")).collection(object);
-        self.request("POST", &format!("{path}?dryRun=All&fieldValidation=Strict"), Some(object)).unwrap()
-    }
-
     /// Sets the status of an object that is there already.
     pub fn set_status(&self, object: &Value) -> Answer {
         let path = Kind::of(object).unwrap().path(object);
