@@ -1,18 +1,22 @@
 //! Build script: compiles the public receipt keys of `keys/receipts/` in, and fails on anything else that lies there. A
-//! key that is left out in silence would have receipts refused; a private one would be published.
+//! key that is left out in silence would have receipts refused; a private one would be published. It also finds out what
+//! `--version` says of the build.
 #![allow(clippy::disallowed_methods, reason = "a build script writes to OUT_DIR")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::{env, fs};
 
 const DIRECTORY: &str = "keys/receipts";
+/// Names the commit where there is no repository, such as in an image's build.
+const COMMIT: &str = "KUBERMATIC_TELEMETRY_COMMIT";
 /// The DER of an Ed25519 public key up to its 32 bytes (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed={DIRECTORY}");
+    println!("cargo::rerun-if-changed=src/build.rs");
     match build() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
@@ -23,6 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn build() -> Result<(), String> {
+    version()?;
     let mut code = String::from("[\n");
     for path in pems()? {
         let named = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
@@ -36,6 +41,52 @@ fn build() -> Result<(), String> {
     let out = env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
     let out = Path::new(&out).join("receipt_keys.rs");
     fs::write(&out, code).map_err(|error| format!("{}: {error}", out.display()))
+}
+
+/// Tells the compiler what `--version` says: version, commit, features.
+fn version() -> Result<(), String> {
+    println!("cargo::rerun-if-env-changed={COMMIT}");
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let commit = match variable(COMMIT) {
+        Some(commit) => commit,
+        None => commit().unwrap_or_else(|| "unknown".to_owned()),
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if commit.len() > 64 || !commit.bytes().all(is_plain) {
+        return Err(format!("{COMMIT} is no commit: letters, digits, dots and dashes, at most 64"));
+    }
+    let features = ["agent", "ingest"];
+    let on = |name: &&str| variable(&format!("CARGO_FEATURE_{}", name.to_uppercase())).is_some();
+    let features: Vec<_> = features.into_iter().filter(on).collect();
+    let features = if features.is_empty() { "none".to_owned() } else { features.join("+") };
+    let version = variable("CARGO_PKG_VERSION").unwrap_or_default();
+    println!("cargo::rustc-env=BUILT_FROM={commit}");
+    println!("cargo::rustc-env=BUILT_WITH={features}");
+    println!("cargo::rustc-env=BUILT_AS={version} ({commit}, features {features})");
+    Ok(())
+}
+
+/// The commit that is checked out here, if this is a repository of its own.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+    };
+    let here = env::current_dir().ok()?.canonicalize().ok()?;
+    if Path::new(&git(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()? != here {
+        return None;
+    }
+    // While one develops, each commit would have everything compiled again for one line.
+    if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+        for name in ["HEAD", "packed-refs"].into_iter().map(str::to_owned).chain(branch) {
+            let file = git(&["rev-parse", "--git-path", &name]).filter(|file| Path::new(file).exists());
+            if let Some(file) = file {
+                println!("cargo::rerun-if-changed={file}");
+            }
+        }
+    }
+    git(&["rev-parse", "--short=12", "HEAD"])
 }
 
 /// The key files, sorted. Hidden files are those of git and editors.

@@ -17,6 +17,7 @@ pub mod identity;
 #[cfg(feature = "ingest")]
 pub mod ingest;
 pub mod keys;
+pub mod metrics;
 pub mod pseudonym;
 pub mod receipt;
 pub mod record;

@@ -19,9 +19,11 @@ mod survey;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pseudonym::NameType;
+use crate::record;
 use crate::record::canonical::{Bounds, CanonicalError};
 use crate::record::document::Document;
 use crate::record::problem::{Category, Step};
+use crate::record::withhold::{Outcome, Withholding};
 pub use survey::Survey;
 
 use objects::{Cluster, Configuration, MachineDeployment, Node, Object, Project, Seed, SshKey, User};
@@ -39,12 +41,26 @@ impl Collector {
     /// Every collector.
     pub const ALL: &'static [Self] = &[Self::Kubermatic, Self::Kubernetes];
 
-    /// Makes the canonical record of what was found, at `time` (RFC 3339, UTC, whole seconds), and takes the rows for
-    /// it. Nothing where what it is about is not installed.
+    /// The kind of its records.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Kubermatic => record::kubermatic::KIND,
+            Self::Kubernetes => record::kubernetes::KIND,
+        }
+    }
+
+    /// Makes the canonical record of what was found, at `time` (RFC 3339, UTC, whole seconds), without what is withheld,
+    /// and takes the rows for it. Nothing where what it is about is not installed, or withheld as a whole.
     ///
     /// # Errors
     /// None that can be met: collectors make nothing that canonical JSON can't carry.
-    pub fn collect(self, survey: &mut Survey, time: &str) -> Result<Option<Document>, CanonicalError> {
+    pub fn collect(
+        self,
+        survey: &mut Survey,
+        time: &str,
+        withholding: &Withholding,
+    ) -> Result<Option<Document>, CanonicalError> {
         let bytes = match self {
             Self::Kubermatic => match survey.kubermatic(time.to_owned()) {
                 Some(record) => record.into_canonical()?,
@@ -52,7 +68,12 @@ impl Collector {
             },
             Self::Kubernetes => survey.kubernetes(time.to_owned()).into_canonical()?,
         };
-        Document::parse(bytes, &Bounds::default()).map(Some)
+        let document = Document::parse(bytes, &Bounds::default())?;
+        Ok(match withholding.apply(self.kind(), &document)? {
+            Outcome::Untouched => Some(document),
+            Outcome::Reduced(reduced) => Some(reduced),
+            Outcome::Whole => None,
+        })
     }
 }
 

@@ -82,6 +82,7 @@ impl Survey {
             projects: found.projects,
             ssh_keys: found.ssh_keys,
             machine_deployments: found.machine_deployments,
+            withheld: None,
         })
     }
 
@@ -97,6 +98,7 @@ impl Survey {
             problems,
             kubernetes_version: self.kubernetes_version.clone(),
             nodes: std::mem::take(&mut self.nodes),
+            withheld: None,
         }
     }
 

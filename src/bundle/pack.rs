@@ -1,5 +1,6 @@
 //! Packing: records into a signed bundle, within the limits that verifying has.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, Write};
 
 use base64::Engine as _;
@@ -21,6 +22,7 @@ use crate::keys::rotation::Link;
 use crate::record::canonical::{CanonicalError, Form};
 use crate::record::document::Document;
 use crate::record::envelope::{Envelope, EnvelopeError};
+use crate::record::withhold;
 
 /// What a manifest says beside the records.
 #[derive(Debug, Clone)]
@@ -36,6 +38,7 @@ pub struct Header {
     pub created: Seconds,
     pub producer: String,
     pub note: Option<String>,
+    /// What the site leaves out; the manifest also has what the records say was left out of them.
     pub withheld: Vec<String>,
     pub dropped: u64,
     pub discarded: u64,
@@ -121,6 +124,7 @@ pub fn pack<E, W: Write>(
     let mut entries: Vec<RecordEntry> = Vec::with_capacity(items.len());
     let mut previous: Option<Document> = None;
     let (mut total, all, mut chain) = (0_u64, items.len() as u64, 0);
+    let mut withheld: BTreeSet<String> = header.withheld.iter().cloned().collect();
     for (index, item) in items.into_iter().enumerate() {
         let id = item.id;
         let bytes = load(id).map_err(|source| PackError::Load { id, source })?;
@@ -143,6 +147,7 @@ pub fn pack<E, W: Write>(
             }
             None => container::write_file(&mut inner, &name, document.bytes(), mtime),
         }?;
+        withheld.extend(withhold::withheld_from(envelope.kind.as_str(), &document));
         chain = if delta.is_some() { chain + 1 } else { 0 };
         entries.push(RecordEntry {
             id,
@@ -162,6 +167,7 @@ pub fn pack<E, W: Write>(
     let (gzip, expanded, _) = inner.finish();
     let (_, size, sha256) = gzip.finish()?.finish();
     limits.within(Limit::Ratio, expanded.div_ceil(size.max(1)))?;
+    let header = Header { withheld: withheld.into_iter().collect(), ..header };
     let manifest = manifest(header, Payload { name: PAYLOAD_NAME.to_owned(), size, sha256 }, entries, key)?;
     sign(manifest, key, limits)
 }

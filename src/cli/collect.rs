@@ -12,7 +12,9 @@ use kubermatic_telemetry::agent::{Collector, Survey};
 use kubermatic_telemetry::bundle::{Limits, pack};
 use kubermatic_telemetry::record::document::Document;
 use kubermatic_telemetry::record::envelope::Kind;
-use kubermatic_telemetry::record::foreign;
+use kubermatic_telemetry::record::withhold::{Withholding, withheld_from};
+use kubermatic_telemetry::record::{self, foreign};
+use kubermatic_telemetry::store::activity::{Activity, Attempt};
 use kubermatic_telemetry::store::{LockedStore, StoredRecord};
 
 use super::context::{Context, shown};
@@ -20,8 +22,8 @@ use super::failure::Failure;
 use super::files::read_input;
 use super::output::{Output, count};
 use super::source::SourceArgs;
-use super::values::duration;
-use super::{Done, schedule};
+use super::values::{Addresses, addresses, duration};
+use super::{Done, interrupt, observe, schedule, withholding};
 
 /// Collect records into the store.
 ///
@@ -31,7 +33,7 @@ use super::{Done, schedule};
 /// product.
 ///
 /// What can't be read is missing from the record, which says so, and everything else goes on; --strict makes that exit
-/// with 1, after the record was stored.
+/// with 1, after the record was stored. Where nothing can be read at all it fails, unless --tolerate is given.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The collectors to run.
@@ -40,12 +42,19 @@ pub struct Args {
     /// Exit with 1 if a record is incomplete, after it was stored.
     #[arg(long)]
     strict: bool,
+    /// Exit with 0 also if collecting fails, which stderr, `status` and metrics tell; for a pod whose reporter is to send
+    /// in any case what is there.
+    #[arg(long, conflicts_with_all = ["strict", "every"])]
+    tolerate: bool,
     /// Stay, and collect once in this time; after a restart, when the newest record is that old.
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with_all = ["manifests", "record", "strict"])]
     every: Option<Duration>,
     /// Wait up to this much longer, by chance, so that not everybody collects at once [default: a 24th of --every].
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "every")]
     splay: Option<Duration>,
+    /// Answer requests for /metrics and /healthz meanwhile; `:8080` is that port of every address.
+    #[arg(long, value_name = "ADDRESS", value_parser = addresses, requires = "every")]
+    metrics_listen: Option<Addresses>,
     #[command(flatten)]
     source: SourceArgs,
     /// Take a finished record of another product, as JSON; `-` is stdin.
@@ -75,22 +84,42 @@ impl From<CollectorName> for Collector {
 }
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
-    match args.every {
-        Some(every) => schedule::stay(every, args.splay, context, output, || once(args, context, output)),
-        None => once(args, context, output),
+    if let Some(every) = args.every {
+        if let Some(addresses) = &args.metrics_listen {
+            observe::listen(&addresses.0, context, output)?;
+        }
+        return schedule::stay(every, args.splay, context, output, || {
+            let done = once(args, context, output);
+            observe::write_metrics(context, output);
+            done
+        });
+    }
+    match once(args, context, output) {
+        Err(failure) if args.tolerate && failure.code != 2 => {
+            output.failure(&failure);
+            output.note("nothing was collected, which --tolerate allows: what is in the store already can be sent");
+            Ok(ExitCode::SUCCESS)
+        }
+        done => done,
     }
 }
 
 fn once(args: &Args, context: &Context, output: &Output) -> Done {
     let telemetry = context.telemetry()?;
     if !telemetry.on {
-        output.note(&format!("telemetry is off ({}): nothing was collected", telemetry.by.as_str()));
+        output.note(&format!("telemetry is off ({}): nothing was collected", telemetry.by));
         return Ok(ExitCode::SUCCESS);
     }
     let stored = if let Some(file) = &args.record {
         vec![take_record(file, &args.allow_kind, context, output)?]
     } else {
-        collect(args, context, output)?
+        collect(args, context, output).inspect_err(|failure| {
+            // A person sees the exit code, and what is wrong writes nothing then. Being asked to stop is no failure.
+            if (args.tolerate || args.every.is_some()) && !interrupt::was_asked() {
+                let activities: Vec<_> = collectors(args).into_iter().map(activity).collect();
+                observe::note_failure(&activities, failure, context, output);
+            }
+        })?
     };
     if output.is_json() {
         let rows: Vec<_> = stored.iter().map(stored_json).collect();
@@ -103,13 +132,29 @@ fn once(args: &Args, context: &Context, output: &Output) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
+fn collectors(args: &Args) -> BTreeSet<Collector> {
+    args.collectors.iter().copied().map(Collector::from).collect()
+}
+
+fn activity(collector: Collector) -> Activity {
+    Activity::Collect(match collector {
+        Collector::Kubermatic => record::kubermatic::KIND,
+        Collector::Kubernetes => record::kubernetes::KIND,
+    })
+}
+
 fn collect(args: &Args, context: &Context, output: &Output) -> Result<Vec<StoredRecord>, Failure> {
-    let collectors: BTreeSet<_> = args.collectors.iter().copied().map(Collector::from).collect();
-    let source = args.source.open_or_find(&collectors, output)?;
+    let withholding = &context.withheld()?.withholding;
+    let collectors = withholding::wanted(collectors(args).into_iter(), withholding);
+    if collectors.is_empty() {
+        output.note("what was to be collected is withheld: nothing was collected");
+        return Ok(Vec::new());
+    }
+    let source = args.source.open_or_find(&collectors, withholding, output)?;
     let identity = context.identity_or_new(output)?;
     let survey = source.survey(&identity.pseudonymizer(), output)?;
     let mut store = context.locked_store(&identity)?;
-    put_collected(survey, &collectors, args.source.rebind(), &mut store, context, output)
+    put_collected(survey, &collectors, args.source.rebind(), withholding, &mut store, context, output)
 }
 
 fn stored_json(record: &StoredRecord) -> serde_json::Value {
@@ -129,6 +174,7 @@ pub fn put_collected(
     mut survey: Survey,
     collectors: &BTreeSet<Collector>,
     rebind: bool,
+    withholding: &Withholding,
     store: &mut LockedStore,
     context: &Context,
     output: &Output,
@@ -148,8 +194,12 @@ pub fn put_collected(
     let time = context.environment().now_text();
     let mut stored = Vec::new();
     for collector in collectors {
-        if let Some(document) = collector.collect(&mut survey, &time)? {
+        if let Some(document) = collector.collect(&mut survey, &time, withholding)? {
             stored.push(put(&document, store, context, output)?);
+            let complete = document.envelope()?.complete;
+            let problems = record::problem::by_category(document.bytes());
+            let attempt = Attempt { complete, problems, ..observe::succeeded(context) };
+            observe::note(store, activity(*collector), attempt, output);
         }
     }
     retain(store, context, output)?;
@@ -176,7 +226,9 @@ fn retain(store: &mut LockedStore, context: &Context, output: &Output) -> Result
 fn put(document: &Document, store: &LockedStore, context: &Context, output: &Output) -> Result<StoredRecord, Failure> {
     pack::check_alone(document, &Limits::default())?;
     let record = store.put(document.envelope()?, document.bytes(), context.environment())?;
-    output.note(&format!("collected {}: {}", record.envelope.kind, summary(document)));
+    let withheld = withheld_from(record.envelope.kind.as_str(), document);
+    let withheld = if withheld.is_empty() { String::new() } else { format!("; withheld: {}", withheld.join(", ")) };
+    output.note(&format!("collected {}: {}{withheld}", record.envelope.kind, summary(document)));
     Ok(record)
 }
 
@@ -184,7 +236,10 @@ fn put(document: &Document, store: &LockedStore, context: &Context, output: &Out
 fn summary(document: &Document) -> String {
     let counts: BTreeMap<_, _> = document.counts().into_iter().collect();
     let problems = counts.get("problems").copied().unwrap_or(0);
-    let rows = counts.iter().filter(|(name, _)| *name != "problems").map(|(name, number)| format!("{name} {number}"));
+    let rows = counts
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "problems" | "withheld"))
+        .map(|(name, number)| format!("{name} {number}"));
     let rows = rows.collect::<Vec<_>>().join(", ");
     if problems == 0 {
         return format!("{rows}; complete");

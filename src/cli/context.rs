@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kubermatic_telemetry::clock::{Environment, System};
 use kubermatic_telemetry::identity::{Identity, NewIdentity};
 use kubermatic_telemetry::keys::{self, PublicKey};
-use kubermatic_telemetry::setting::{self, Decision};
+use kubermatic_telemetry::setting::{Choices, Decision, SettingError, Withheld};
 use kubermatic_telemetry::store::{LockedStore, Retention, Store};
 
 use super::failure::Failure;
@@ -14,7 +14,7 @@ use super::output::{Output, escaped};
 use super::{Global, Switch};
 
 /// What every verb that works on the state needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     global: Global,
     pub environment: System,
@@ -38,6 +38,11 @@ impl Context {
         })
     }
 
+    /// Where metrics are to be written, if they are.
+    pub fn metrics_file(&self) -> Option<&Path> {
+        self.global.metrics_file.as_deref()
+    }
+
     pub fn identity_path(&self) -> Result<PathBuf, Failure> {
         self.global.identity.clone().map_or_else(|| Ok(self.state()?.join("identity")), Ok)
     }
@@ -48,8 +53,23 @@ impl Context {
 
     /// Whether telemetry is on.
     pub fn telemetry(&self) -> Result<Decision, Failure> {
-        let flag = self.global.telemetry.map(|switch| matches!(switch, Switch::On));
-        Ok(setting::decide(flag, |name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))?)
+        self.choices().telemetry().map_err(told)
+    }
+
+    /// What is withheld, and which place wants what.
+    pub fn withheld(&self) -> Result<Withheld, Failure> {
+        self.choices().withheld().map_err(told)
+    }
+
+    /// The places where choices are made; the installation's is read anew each time, since it changes while the program
+    /// stays.
+    fn choices(&self) -> Choices<'_> {
+        Choices {
+            switch: self.global.telemetry.map(|switch| matches!(switch, Switch::On)),
+            omit: &self.global.omit,
+            variable: &variable,
+            installation: self.global.settings.as_deref().filter(|path| !path.as_os_str().is_empty()),
+        }
     }
 
     /// The identity, if there is one. A store without one means that it was lost, not that there is none yet.
@@ -123,6 +143,20 @@ impl Context {
     pub fn environment(&self) -> &dyn Environment {
         &self.environment
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    Some(std::env::var_os(name)?.to_string_lossy().into_owned())
+}
+
+/// A choice that can't be told, with the exit code of wrong usage where it was typed.
+fn told(error: SettingError) -> Failure {
+    let is_usage = error.is_usage();
+    let mut failure = Failure::from(error);
+    if is_usage {
+        failure.code = 2;
+    }
+    failure
 }
 
 /// A path as it is told to people.

@@ -10,6 +10,7 @@ use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::identity::{Identity, Signer};
 use kubermatic_telemetry::keys::Passphrase;
 use kubermatic_telemetry::reporter::{self, split};
+use kubermatic_telemetry::setting::Withheld;
 use kubermatic_telemetry::store::{Export, LockedStore, Store, durable};
 
 use super::Done;
@@ -20,6 +21,7 @@ use super::output::{Output, bytes, count, escaped};
 use super::passphrase::PassphraseArgs;
 use super::selection::SelectionArgs;
 use super::values::size;
+use super::withholding;
 
 /// No bundle was written, which is no failure.
 const NO_BUNDLE: u8 = 4;
@@ -65,6 +67,7 @@ pub struct Args {
 
 /// What a bundle is made of. The passphrase is there if the signing key takes one.
 struct Prepared {
+    withheld: Withheld,
     identity: Identity,
     passphrase: Option<Passphrase>,
     store: LockedStore,
@@ -73,7 +76,7 @@ struct Prepared {
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let telemetry = context.telemetry()?;
     if !telemetry.on {
-        output.note(&format!("telemetry is off ({}): no bundle was written", telemetry.by.as_str()));
+        output.note(&format!("telemetry is off ({}): no bundle was written", telemetry.by));
         return Ok(ExitCode::from(NO_BUNDLE));
     }
     if output.is_json() && args.output.as_os_str() == "-" {
@@ -85,12 +88,14 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     if args.note.as_ref().is_some_and(|note| note.len() as u64 > limits.text_bytes) {
         return Err(Failure::usage(format!("the note is longer than {} bytes", limits.text_bytes)));
     }
-    let Some(prepared) = prepare(args, context, output)? else {
+    let withheld = context.withheld()?;
+    let Some(prepared) = prepare(args, withheld, context, output)? else {
         output.note("nothing is pending: no bundle was written");
         return Ok(ExitCode::from(NO_BUNDLE));
     };
-    let Prepared { identity, passphrase, store } = prepared;
-    let way = Way { destination, identity, passphrase, context, output };
+    let Prepared { withheld, identity, passphrase, mut store } = prepared;
+    withholding::apply(&mut store, &withheld, context, output)?;
+    let way = Way { destination, withheld, identity, passphrase, context, output };
     let reports = match (args.again, args.max_size) {
         (Some(sequence), _) => vec![way.deliver(store, sequence)?],
         (None, None) => match way.pack(args, &store, &limits)? {
@@ -151,6 +156,7 @@ impl Destination {
 /// The way of a committed bundle out of the store.
 struct Way<'a> {
     destination: Destination,
+    withheld: Withheld,
     identity: Identity,
     passphrase: Option<Passphrase>,
     context: &'a Context,
@@ -160,7 +166,7 @@ struct Way<'a> {
 impl Way<'_> {
     /// Packs everything into one bundle and commits it.
     fn pack(&self, args: &Args, store: &LockedStore, limits: &Limits) -> Result<Option<Export>, Failure> {
-        let selection = args.selection.selection(args.note.clone());
+        let selection = args.selection.selection(args.note.clone(), &self.withheld.withholding);
         if reporter::select(store, &selection)?.is_empty() {
             return Ok(None);
         }
@@ -174,7 +180,7 @@ impl Way<'_> {
     /// Exports in several bundles; all are planned before the first is committed.
     fn several(&self, args: &Args, store: LockedStore, limits: &Limits) -> Result<Vec<Value>, Failure> {
         let environment = self.context.environment();
-        let selection = args.selection.selection(args.note.clone());
+        let selection = args.selection.selection(args.note.clone(), &self.withheld.withholding);
         if reporter::select(&store, &selection)?.is_empty() {
             return Ok(Vec::new());
         }
@@ -203,7 +209,7 @@ impl Way<'_> {
 
     /// Writes a committed bundle out, notes that, and tells a person. Returns what `--json` says of it.
     fn deliver(&self, store: LockedStore, sequence: u64) -> Result<Value, Failure> {
-        let (export, file) = reporter::open_bundle(&store, sequence)?;
+        let (export, file) = reporter::open_bundle(&store, sequence, &self.withheld.withholding)?;
         let target = match &self.destination {
             Destination::One(target) => target,
             Destination::Directory { path, force } => {
@@ -227,31 +233,34 @@ impl Way<'_> {
 }
 
 /// Collects first if that was asked for. Nothing where there is no store, hence nothing pending.
-fn prepare(args: &Args, context: &Context, output: &Output) -> Result<Option<Prepared>, Failure> {
+fn prepare(args: &Args, withheld: Withheld, context: &Context, output: &Output) -> Result<Option<Prepared>, Failure> {
     #[cfg(feature = "agent")]
     {
         use kubermatic_telemetry::agent::Collector;
 
-        let collectors = Collector::ALL.iter().copied().collect();
+        let collectors = withholding::wanted(Collector::ALL.iter().copied(), &withheld.withholding);
         if args.again.is_none()
-            && let Some(source) = args.source.open(&collectors, output)?
+            && !collectors.is_empty()
+            && let Some(source) = args.source.open(&collectors, &withheld.withholding, output)?
         {
             let identity = context.identity_or_new(output)?;
             // Before anything takes long, and before others have to wait for the store.
             let passphrase = args.passphrase.of_identity(&identity)?;
             let survey = source.survey(&identity.pseudonymizer(), output)?;
             let mut store = context.locked_store(&identity)?;
-            super::collect::put_collected(survey, &collectors, args.source.rebind(), &mut store, context, output)?;
-            return Ok(Some(Prepared { identity, passphrase, store }));
+            let (rebind, withholding) = (args.source.rebind(), &withheld.withholding);
+            super::collect::put_collected(survey, &collectors, rebind, withholding, &mut store, context, output)?;
+            return Ok(Some(Prepared { withheld, identity, passphrase, store }));
         }
     }
     let _ = (args, output);
     let Some(identity) = context.identity()? else { return Ok(None) };
     let Some(store) = context.store(&identity)? else { return Ok(None) };
     // Nobody is asked for what is not needed.
-    let signs = args.again.is_none() && !reporter::select(&store, &args.selection.selection(None))?.is_empty();
+    let signs = args.again.is_none()
+        && !reporter::select(&store, &args.selection.selection(None, &withheld.withholding))?.is_empty();
     let passphrase = if signs { args.passphrase.of_identity(&identity)? } else { None };
-    Ok(Some(Prepared { identity, passphrase, store: Store::lock(store)? }))
+    Ok(Some(Prepared { withheld, identity, passphrase, store: Store::lock(store)? }))
 }
 
 fn again(failure: Failure, sequence: u64) -> Failure {

@@ -104,6 +104,10 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<kubermatic_telemetry::reporter::http::SendError>() {
         return error.hint();
     }
+    #[cfg(feature = "agent")]
+    if let Some(error) = error.downcast_ref::<kubermatic_telemetry::agent::live::kept::SecretError>() {
+        return error.hint();
+    }
     let text = if let Some(error) = error.downcast_ref::<IdentityError>() {
         identity_hint(error)
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
@@ -175,10 +179,7 @@ fn more_hints(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     if let Some(hint) = accepting_hint(error) {
         return Some(hint);
     }
-    if error.downcast_ref::<kubermatic_telemetry::setting::Unclear>().is_some() {
-        return Some("set it to on or off, or use --telemetry on|off");
-    }
-    None
+    error.downcast_ref().and_then(kubermatic_telemetry::setting::SettingError::hint)
 }
 
 #[cfg(feature = "ingest")]
@@ -240,6 +241,15 @@ fn identity_hint(error: &IdentityError) -> Option<&'static str> {
         }
         IdentityError::Foreign { .. } => Some("give another place with --identity DIR or --state DIR"),
         IdentityError::Exists { .. } => Some("an identity is never overwritten; `init --new-client` moves it aside"),
+        IdentityError::OtherSecret { .. } => Some("name that Secret, or give another place with --identity DIR"),
+        IdentityError::OtherKeys { .. } => Some(
+            "neither is overwritten: find out which one signs the bundles (`keys show`), and move the directory or delete \
+             the Secret that does not",
+        ),
+        IdentityError::KeptInSecret { .. } => Some(
+            "`keys rotate` and `keys passphrase` change both with --secret NAMESPACE/NAME; to start over, see \
+             docs/keys.md",
+        ),
         IdentityError::File(_) | IdentityError::Random(_) => None,
     }
 }
@@ -307,7 +317,7 @@ fn export_hint(error: &ExportError) -> Option<&'static str> {
     match error {
         ExportError::NoSuchExport(_) => Some("`status --history` lists the exports"),
         ExportError::DoesNotFit { .. } => Some("allow larger bundles with --max-size, or `discard` the record"),
-        ExportError::NotKept(_) | ExportError::Damaged(_) => {
+        ExportError::NotKept(_) | ExportError::Damaged(_) | ExportError::Withheld(_) => {
             Some("its records are still pending unless a receipt came: export them anew")
         }
         _ => None,

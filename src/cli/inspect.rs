@@ -245,7 +245,10 @@ fn print_bundle(args: &Args, verified: &Verified<File>, own: bool, output: &Outp
             record.id
         ))?;
         let counts = record.counts.list(MOST_COUNTS);
-        let counts: Vec<_> = counts.iter().map(|(name, number)| format!("{} {number}", escaped(name))).collect();
+        // Names of what is missing are no rows.
+        let is_rows = |name: &str| name != "withheld" || !record::is_known_kind(record.kind.as_str());
+        let counts = counts.iter().filter(|(name, _)| is_rows(name));
+        let counts: Vec<_> = counts.map(|(name, number)| format!("{} {number}", escaped(name))).collect();
         output.line(&format!("    {}", counts.join(", ")))?;
     }
     Ok(())

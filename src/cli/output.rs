@@ -4,12 +4,16 @@ use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use serde_json::{Value, json};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use kubermatic_telemetry::clock::{Environment as _, System};
 use kubermatic_telemetry::text::is_safe;
 
 pub use kubermatic_telemetry::text::escaped;
@@ -19,16 +23,27 @@ use super::failure::Failure;
 /// How long something may take before a progress bar appears.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What lines on stderr look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Where output goes and how much of it there is.
 #[derive(Debug)]
 pub struct Output {
     json: bool,
     quiet: bool,
+    log: LogFormat,
 }
 
 impl Output {
-    pub fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+    pub fn new(json: bool, quiet: bool, log: LogFormat) -> Self {
+        Self { json, quiet, log }
     }
 
     pub fn is_json(&self) -> bool {
@@ -68,32 +83,46 @@ impl Output {
     /// Says something to the person.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            tell(text);
+            self.say("INFO", "", text, None);
         }
     }
 
     /// Warns of something.
     pub fn warning(&self, text: &str, hint: Option<&str>) {
         if !self.quiet {
-            tell(&format!("warning: {text}"));
-            if let Some(hint) = hint {
-                tell(&format!("hint: {hint}"));
+            self.say("WARN", "warning: ", text, hint);
+        }
+    }
+
+    /// Tells of a failure: error, blank line, hint.
+    pub fn failure(&self, failure: &Failure) {
+        let (message, hint) = (failure.message(), failure.find_hint());
+        match self.log {
+            LogFormat::Json => self.say("ERROR", "", &message, hint.as_deref()),
+            LogFormat::Text => {
+                tell(&format!("error: {message}"));
+                if let Some(hint) = hint {
+                    tell(&format!("\nhint: {hint}"));
+                }
             }
         }
     }
 
-    #[expect(clippy::unused_self, reason = "what prints has an Output in hand")]
-    /// Tells of a failure: error, blank line, hint.
-    pub fn failure(&self, failure: &Failure) {
-        tell(&format!("error: {}", failure.message()));
-        if let Some(hint) = failure.find_hint() {
-            tell(&format!("\nhint: {hint}"));
+    fn say(&self, level: &str, word: &str, text: &str, hint: Option<&str>) {
+        match self.log {
+            LogFormat::Json => tell_json(level, text, hint),
+            LogFormat::Text => {
+                tell(&format!("{word}{text}"));
+                if let Some(hint) = hint {
+                    tell(&format!("hint: {hint}"));
+                }
+            }
         }
     }
 
     /// A progress bar that appears if the work takes longer than a second, and only on a terminal.
     pub fn progress(&self, what: &'static str) -> Progress {
-        let visible = !self.quiet && io::stderr().is_terminal();
+        let visible = !self.quiet && self.log == LogFormat::Text && io::stderr().is_terminal();
         Progress { what, started: visible.then(Instant::now), bar: None }
     }
 }
@@ -101,6 +130,40 @@ impl Output {
 /// Prints a line to stderr. Where that can't be written, a full disk say, what is being done matters more than words.
 fn tell(text: &str) {
     let _ = io::stderr().write_all(printable(&format!("{text}\n")).as_bytes());
+}
+
+/// Prints a JSON object to stderr, shaped like the log's.
+fn tell_json(level: &str, message: &str, hint: Option<&str>) {
+    let mut line = json!({
+        "timestamp": System.now().to_string(),
+        "level": level,
+        "message": message,
+        "target": concat!(env!("CARGO_CRATE_NAME"), "::cli"),
+    });
+    if let Some(hint) = hint {
+        line["hint"] = Value::from(hint);
+    }
+    let mut text = String::new();
+    for c in line.to_string().chars() {
+        if is_safe(c) {
+            text.push(c);
+        } else {
+            text.push_str(&unicode_escape(c));
+        }
+    }
+    let _ = io::stderr().write_all((text + "\n").as_bytes());
+}
+
+/// Tells of a command line that can't be understood, or prints what was asked for: help, or the version.
+pub fn usage(error: &clap::Error, log: LogFormat) {
+    if error.use_stderr() && log == LogFormat::Json {
+        let text = error.to_string();
+        let text = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
+        tell_json("ERROR", text, None);
+    } else {
+        // clap knows what goes to stdout and what to stderr.
+        let _ = error.print();
+    }
 }
 
 /// Lines with whatever would act on a terminal escaped: a net below those who compose them.
@@ -204,7 +267,7 @@ impl Drop for Progress {
 }
 
 /// Starts the log on stderr, or not at all.
-pub fn start_log(verbosity: Option<u8>) {
+pub fn start_log(verbosity: Option<u8>, format: LogFormat) {
     let level = match verbosity {
         None => LevelFilter::OFF,
         Some(0) => LevelFilter::WARN,
@@ -215,6 +278,10 @@ pub fn start_log(verbosity: Option<u8>) {
     // Only this program's own words: libraries log hosts, paths and names.
     let own = Targets::new().with_target("kubermatic_telemetry", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false).log_internal_errors(false);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    };
     // Nothing else in this process starts one.
     let _ = tracing_subscriber::registry().with(lines).with(own).try_init();
 }

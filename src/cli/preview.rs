@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use kubermatic_telemetry::bundle::Limits;
+use kubermatic_telemetry::record::document::Document;
+use kubermatic_telemetry::record::withhold::{Outcome, Withholding};
 use kubermatic_telemetry::record::{self, reference};
 use kubermatic_telemetry::reporter;
 use kubermatic_telemetry::store::StoreError;
@@ -63,7 +66,7 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         (context.identity()?.map(|identity| identity.client()), Vec::new())
     };
     if !telemetry.on {
-        output.note(&format!("telemetry is off ({}): nothing would leave", telemetry.by.as_str()));
+        output.note(&format!("telemetry is off ({}): nothing would leave", telemetry.by));
     } else if records.is_empty() {
         output.note(&format!("{}: nothing would leave", args.selection.nothing()));
     }
@@ -91,14 +94,15 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
 
 /// The pending records, and what would be collected.
 fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uuid>, Vec<Shown>), Failure> {
+    let withholding = &context.withheld()?.withholding;
     let identity = context.identity()?;
     let mut shown = Vec::new();
     let store = identity.as_ref().map(|identity| context.store(identity)).transpose()?.flatten();
     if let Some(store) = &store {
-        let selection = args.selection.selection(None);
+        let selection = args.selection.selection(None, withholding);
         for record in reporter::select(store, &selection)? {
             match store.load(&record) {
-                Ok(bytes) => shown.push(Shown { kind: record.envelope.kind.as_str().to_owned(), bytes }),
+                Ok(bytes) => shown.extend(left(record.envelope.kind.as_str(), bytes, withholding)?),
                 // An export will set it aside; looking changes nothing.
                 Err(error @ StoreError::Damaged { .. }) => output.warning(&error.to_string(), None),
                 // Looking takes no lock: a receipt came for it meanwhile.
@@ -108,7 +112,7 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
         }
     }
     #[cfg(feature = "agent")]
-    if let Some(source) = open_source(args, output)? {
+    if let Some(source) = open_source(args, withholding, output)? {
         let names = match &identity {
             Some(identity) => identity.pseudonymizer(),
             None => passing_names(context, output)?,
@@ -119,7 +123,7 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
         }
         let time = context.environment().now_text();
         for collector in kubermatic_telemetry::agent::Collector::ALL {
-            if let Some(document) = collector.collect(&mut survey, &time)? {
+            if let Some(document) = collector.collect(&mut survey, &time, withholding)? {
                 shown.push(Shown { kind: document.envelope()?.kind.as_str().to_owned(), bytes: document.into_bytes() });
             }
         }
@@ -131,8 +135,28 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
 }
 
 #[cfg(feature = "agent")]
-fn open_source(args: &Args, output: &Output) -> Result<Option<super::source::Source>, Failure> {
-    args.source.open(&kubermatic_telemetry::agent::Collector::ALL.iter().copied().collect(), output)
+fn open_source(
+    args: &Args,
+    withholding: &Withholding,
+    output: &Output,
+) -> Result<Option<super::source::Source>, Failure> {
+    let collectors = kubermatic_telemetry::agent::Collector::ALL.iter().copied();
+    let collectors = super::withholding::wanted(collectors, withholding);
+    if collectors.is_empty() { Ok(None) } else { args.source.open(&collectors, withholding, output) }
+}
+
+/// What an export would leave of a stored record.
+fn left(kind: &str, bytes: Vec<u8>, withholding: &Withholding) -> Result<Option<Shown>, Failure> {
+    let shown = |bytes| Some(Shown { kind: kind.to_owned(), bytes });
+    if !withholding.touches(kind) {
+        return Ok(shown(bytes));
+    }
+    let document = Document::parse(bytes, &Limits::default().json)?;
+    Ok(match withholding.apply(kind, &document)? {
+        Outcome::Untouched => shown(document.into_bytes()),
+        Outcome::Reduced(document) => shown(document.into_bytes()),
+        Outcome::Whole => None,
+    })
 }
 
 /// Pseudonyms for this one preview, since looking must not make an identity.

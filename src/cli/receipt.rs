@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// PEM file of the keys that sign receipts [default: receipt-keys.pem in the state directory].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "KUBERMATIC_TELEMETRY_RECEIPT_KEY")]
     receipt_key: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use kubermatic_telemetry::agent::live::LiveError;
+use kubermatic_telemetry::setting::SettingError;
 use kubermatic_telemetry::store::StoreError;
 
 use super::Done;
@@ -64,6 +65,8 @@ pub fn stay(
 /// Whether a failure may pass by itself: an API server that is being restarted, a store that another process has.
 fn passes(failure: &Failure) -> bool {
     failure.has_cause::<LiveError>(|error| matches!(error, LiveError::Master(_)))
+        // A ConfigMap that somebody is about to correct; until then nothing is collected.
+        || failure.has_cause::<SettingError>(|error| !error.is_usage())
         || failure.has_cause::<StoreError>(|error| matches!(error, StoreError::Busy { .. } | StoreError::File(_)))
 }
 
@@ -77,14 +80,14 @@ fn newest_age(context: &Context) -> Result<Option<Duration>, Failure> {
 }
 
 /// A time between nothing and `most`, by chance.
-fn chance(most: Duration, context: &Context) -> Result<Duration, Failure> {
+pub fn chance(most: Duration, context: &Context) -> Result<Duration, Failure> {
     let mut random = [0; 4];
     context.environment().random(&mut random)?;
     Ok(most.mul_f64(f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX)))
 }
 
 /// A time for people.
-fn rounded(time: Duration) -> String {
+pub fn rounded(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{}s", seconds.max(1)),

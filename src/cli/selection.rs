@@ -1,5 +1,6 @@
 //! Which of the stored records a verb takes: `export` packs them, `preview` shows them.
 
+use kubermatic_telemetry::record::withhold::Withholding;
 use kubermatic_telemetry::reporter::Selection;
 
 /// What rejected records are not taken together with.
@@ -21,8 +22,9 @@ pub struct SelectionArgs {
 
 impl SelectionArgs {
     /// The same as the library takes it.
-    pub fn selection(&self, note: Option<String>) -> Selection {
-        Selection { only_new: self.new, rejected: self.rejected, note }
+    pub fn selection(&self, note: Option<String>, withholding: &Withholding) -> Selection {
+        let withholding = withholding.clone();
+        Selection { only_new: self.new, rejected: self.rejected, note, withholding }
     }
 
     /// What to say where there is nothing of the kind.

@@ -13,25 +13,30 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use kubermatic_telemetry::bundle::verify::{EachError, Verified};
 use kubermatic_telemetry::bundle::{Limits, verify};
 use kubermatic_telemetry::digest::Sha256Digest;
 use kubermatic_telemetry::identity::{Identity, Signer};
 use kubermatic_telemetry::keys::PublicKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::{self, Receipt};
+use kubermatic_telemetry::record::withhold::Withholding;
 use kubermatic_telemetry::reporter::http::{Endpoint, Options, SendError};
+use kubermatic_telemetry::reporter::withheld::held_by;
 use kubermatic_telemetry::reporter::{self, Selection};
+use kubermatic_telemetry::setting::Withheld;
 use kubermatic_telemetry::store::Store;
+use kubermatic_telemetry::store::activity::Activity;
 
-use super::Done;
 use super::context::{Context, shown};
 use super::failure::Failure;
 use super::files::{Target, open_bundle};
-use super::interruptible::Interruptible;
+use super::interruptible::{self, Interruptible};
 use super::output::Output;
 use super::passphrase::PassphraseArgs;
 use super::receipt::{tell, trusted_keys};
 use super::values::duration;
+use super::{Done, interrupt, observe, schedule, withholding};
 
 /// Deliver what is pending over HTTP.
 ///
@@ -55,8 +60,11 @@ pub struct Args {
     /// A note that goes with a new bundle; at most 1 KiB.
     #[arg(long, value_name = "TEXT", conflicts_with = "bundle")]
     note: Option<String>,
+    /// Wait up to this long first, by chance, so that not everybody sends at once.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "bundle")]
+    splay: Option<Duration>,
     /// PEM file of the keys that sign receipts [default: receipt-keys.pem in the state directory].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "KUBERMATIC_TELEMETRY_RECEIPT_KEY")]
     receipt_key: Option<PathBuf>,
     /// Fail if the server can't be reached and the oldest pending record is older than this.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "14d")]
@@ -104,6 +112,7 @@ struct Parcel {
 struct Sender<'a> {
     endpoint: Endpoint,
     trusted: Vec<PublicKey>,
+    withheld: Withheld,
     context: &'a Context,
     output: &'a Output,
 }
@@ -111,15 +120,19 @@ struct Sender<'a> {
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     let telemetry = context.telemetry()?;
     if !telemetry.on {
-        output.note(&format!("telemetry is off ({}): nothing was sent", telemetry.by.as_str()));
+        output.note(&format!("telemetry is off ({}): nothing was sent", telemetry.by));
         return Ok(ExitCode::SUCCESS);
     }
-    let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
-    let endpoint = Endpoint::new(&args.url, &options(args)?)?;
-    if endpoint.is_in_the_open() {
-        output.warning("the connection is not encrypted", Some("use an https:// address"));
+    let sender = match prepare(args, context, output) {
+        Ok(sender) => sender,
+        Err(failure) => {
+            observe::note_failure(&[Activity::Send], &failure, context, output);
+            return Err(failure);
+        }
+    };
+    if let Some(splay) = args.splay {
+        wait_by_chance(splay, context, output)?;
     }
-    let sender = Sender { endpoint, trusted, context, output };
     let mut rows = Vec::new();
     let sent = match &args.bundle {
         Some(bundle) => sender.carried(bundle, args.receipt.as_deref(), &mut rows),
@@ -133,11 +146,49 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
         let error = sent.as_ref().err().map(Failure::message);
         output.document(&json!({ "bundles": rows, "error": error, "later": later }))?;
     }
+    if args.bundle.is_none() {
+        note(&sent, context, output);
+    }
     match sent {
         // A person who sends a file wants to know now.
         Err(failure) if later && args.bundle.is_none() => not_yet(failure, args, context, output),
         Err(failure) => Err(failure),
         Ok(()) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What is needed before anything can be sent.
+fn prepare<'a>(args: &Args, context: &'a Context, output: &'a Output) -> Result<Sender<'a>, Failure> {
+    let withheld = context.withheld()?;
+    let trusted = trusted_keys(args.receipt_key.as_deref(), context)?;
+    let endpoint = Endpoint::new(&args.url, &options(args)?)?;
+    if endpoint.is_in_the_open() {
+        output.warning("the connection is not encrypted", Some("use an https:// address"));
+    }
+    Ok(Sender { endpoint, trusted, withheld, context, output })
+}
+
+/// Waits up to so long. Being asked to stop meanwhile is no attempt that failed.
+fn wait_by_chance(splay: Duration, context: &Context, output: &Output) -> Result<(), Failure> {
+    // Before anything is said: who hears it may ask the program to stop.
+    interrupt::listen(interruptible::GRACE)?;
+    let wait = schedule::chance(splay, context)?;
+    output.note(&format!("sending in {}", schedule::rounded(wait)));
+    if interruptible::wait(wait)? {
+        return Err(Failure::new("stopped before anything was sent"));
+    }
+    Ok(())
+}
+
+/// Notes how it went, for monitoring.
+fn note(sent: &Result<(), Failure>, context: &Context, output: &Output) {
+    if let Err(failure) = sent {
+        return observe::note_failure(&[Activity::Send], failure, context, output);
+    }
+    let identity = context.identity().ok().flatten();
+    let store = identity.and_then(|identity| context.store(&identity).ok().flatten()?.lock().ok());
+    if let Some(store) = store {
+        observe::note(&store, Activity::Send, observe::succeeded(context), output);
     }
 }
 
@@ -161,7 +212,8 @@ fn options(args: &Args) -> Result<Options, Failure> {
 /// A server that can't be reached is nobody's business until records wait for too long.
 fn not_yet(failure: Failure, args: &Args, context: &Context, output: &Output) -> Done {
     let store = context.identity()?.map(|identity| context.store(&identity)).transpose()?.flatten();
-    let oldest = store.as_ref().map(oldest).transpose()?.flatten();
+    let withholding = &context.withheld()?.withholding;
+    let oldest = store.as_ref().map(|store| oldest(store, withholding)).transpose()?.flatten();
     let age = oldest.map(|oldest| context.environment().now().duration_since(oldest));
     let limit = SignedDuration::try_from(args.overdue).unwrap_or(SignedDuration::MAX);
     if age.is_some_and(|age| age >= limit) {
@@ -174,9 +226,11 @@ fn not_yet(failure: Failure, args: &Args, context: &Context, output: &Output) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// When the oldest pending record was stored.
-fn oldest(store: &Store) -> Result<Option<Timestamp>, Failure> {
-    let ids = store.pending()?.into_iter().filter_map(|record| record.id.get_timestamp());
+/// When the oldest pending record was stored that is to be sent at all.
+fn oldest(store: &Store, withholding: &Withholding) -> Result<Option<Timestamp>, Failure> {
+    let mut records = store.pending()?;
+    records.retain(|record| !withholding.withholds_kind(record.envelope.kind.as_str()));
+    let ids = records.into_iter().filter_map(|record| record.id.get_timestamp());
     Ok(ids.filter_map(|time| Timestamp::from_second(i64::try_from(time.to_unix().0).ok()?).ok()).min())
 }
 
@@ -191,7 +245,8 @@ impl Sender<'_> {
             self.output.note("nothing is pending: nothing was sent");
             return Ok(());
         };
-        let store = store.lock()?;
+        let mut store = store.lock()?;
+        withholding::apply(&mut store, &self.withheld, self.context, self.output)?;
         let unanswered = reporter::unanswered(&store)?;
         // Whoever receives a bundle may be slow; collectors must not wait for them.
         drop(store);
@@ -211,14 +266,16 @@ impl Sender<'_> {
 
     /// Packs what is pending into a new bundle, and gives its sequence number.
     fn pack(&self, identity: &Identity, args: &Args) -> Result<Option<u64>, Failure> {
-        let selection = Selection { note: args.note.clone(), ..Selection::default() };
+        let withholding = self.withheld.withholding.clone();
+        let selection = Selection { note: args.note.clone(), withholding, ..Selection::default() };
         let nothing = |store: &Store| Ok::<_, Failure>(reporter::select(store, &selection)?.is_empty());
         if self.context.store(identity)?.as_ref().map_or(Ok(true), nothing)? {
             return Ok(None);
         }
         // Before others have to wait for the store.
         let passphrase = args.passphrase.of_identity(identity)?;
-        let store = self.context.locked_store(identity)?;
+        let mut store = self.context.locked_store(identity)?;
+        withholding::apply(&mut store, &self.withheld, self.context, self.output)?;
         let signer = Signer::open(identity, passphrase.as_ref())?;
         let mut progress = self.output.progress("packing");
         let mut heard = |done, total| progress.update(done, total);
@@ -230,7 +287,7 @@ impl Sender<'_> {
     /// Delivers a bundle that lies in the store.
     fn kept(&self, identity: &Identity, sequence: u64, rows: &mut Vec<Value>) -> Result<(), Failure> {
         let store = self.context.locked_store(identity)?;
-        let (export, file) = reporter::open_bundle(&store, sequence)?;
+        let (export, file) = reporter::open_bundle(&store, sequence, &self.withheld.withholding)?;
         drop(store);
         let (manifest_sha256, name) = (export.manifest_sha256, format!("bundle {sequence}"));
         let parcel = Parcel { file, client: identity.client(), manifest_sha256, name };
@@ -250,20 +307,42 @@ impl Sender<'_> {
         let mut heard = |done, total| progress.update(done, total);
         let verified = verify::verify(file, &Keyring::default(), &limits, &mut heard);
         drop(progress);
-        let verified = verified.map_err(|error| Failure::from(error).context(shown(path)))?;
+        let mut verified = verified.map_err(|error| Failure::from(error).context(shown(path)))?;
         let (client, manifest_sha256) = (verified.manifest.client, verified.manifest_sha256);
+        let own = self.context.identity()?.filter(|identity| identity.client() == client);
+        if own.is_some() {
+            self.holds_nothing_withheld(&mut verified, path)?;
+        }
         let parcel = Parcel { file: copy, client, manifest_sha256, name: shown(path) };
         let (receipt, bytes) = self.deliver(&parcel)?;
         if let Some(target) = target {
             target.write(bytes.as_slice())?;
             self.output.note(&format!("receipt  {}", target.name()));
         }
-        if let Some(identity) = self.context.identity()?.filter(|identity| identity.client() == client) {
+        if let Some(identity) = own {
             return self.acknowledge(&identity, &parcel, &receipt, rows);
         }
         rows.push(row(&parcel, &receipt, 0));
         self.output.note(&format!("{}: delivered; its receipt belongs to client {client}", parcel.name));
         Ok(())
+    }
+
+    /// Refuses a bundle of this installation that was packed before what is withheld now was withheld.
+    fn holds_nothing_withheld(&self, bundle: &mut Verified<File>, path: &Path) -> Result<(), Failure> {
+        let withholding = &self.withheld.withholding;
+        if withholding.is_empty() {
+            return Ok(());
+        }
+        let held: Vec<_> = match held_by(bundle, withholding) {
+            Ok(held) => held.into_iter().collect(),
+            Err(EachError::Visitor(error)) => return Err(error.into()),
+            Err(EachError::Bundle(error)) => return Err(error.into()),
+        };
+        if held.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("{} holds what is withheld: {}", shown(path), held.join(", ")))
+            .hint("export anew, and send that; what is pending is still in the store"))
     }
 
     /// Sends a bundle, and believes only a receipt for it.

@@ -8,9 +8,11 @@ use kubermatic_telemetry::agent::live::{self, Cause, Found, Master, Place};
 use kubermatic_telemetry::agent::manifests::{self, DEFAULT_FILE_LIMIT};
 use kubermatic_telemetry::agent::{Collector, Survey};
 use kubermatic_telemetry::pseudonym::Pseudonymizer;
+use kubermatic_telemetry::record::withhold::Withholding;
 
 use super::failure::Failure;
 use super::interruptible::Interruptible;
+use super::kept::find_master;
 use super::output::{Output, count};
 use super::values::duration;
 
@@ -83,12 +85,17 @@ impl SourceArgs {
     }
 
     /// Opens the source that was asked for, if any was.
-    pub fn open(&self, collectors: &BTreeSet<Collector>, output: &Output) -> Result<Option<Source>, Failure> {
+    pub fn open(
+        &self,
+        collectors: &BTreeSet<Collector>,
+        withholding: &Withholding,
+        output: &Output,
+    ) -> Result<Option<Source>, Failure> {
         match (&self.manifests, &self.kubeconfig) {
             (Some(directory), _) => read_manifests(directory, self.max_file_size, output).map(Some),
             (None, Some(file)) => {
                 let master = Master::Kubeconfig { files: vec![file.clone()], context: self.context.clone() };
-                self.open_live(master, collectors).map(Some)
+                self.open_live(master, collectors, withholding).map(Some)
             }
             (None, None) if self.is_live() => Err(Failure::usage("there is no cluster to read").hint(
                 "--kubeconfig FILE says where the master is; `collect` also finds it in a pod or by $KUBECONFIG",
@@ -98,23 +105,23 @@ impl SourceArgs {
     }
 
     /// Opens the source that was asked for, else the cluster that `$KUBECONFIG` or the pod leads to.
-    pub fn open_or_find(&self, collectors: &BTreeSet<Collector>, output: &Output) -> Result<Source, Failure> {
+    pub fn open_or_find(
+        &self,
+        collectors: &BTreeSet<Collector>,
+        withholding: &Withholding,
+        output: &Output,
+    ) -> Result<Source, Failure> {
         if self.manifests.is_some() || self.kubeconfig.is_some() {
-            return self.open(collectors, output)?.ok_or_else(|| Failure::new("there is nothing to collect from"));
+            let opened = self.open(collectors, withholding, output)?;
+            return opened.ok_or_else(|| Failure::new("there is nothing to collect from"));
         }
-        let variable = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
-        let master = if let Some(list) = variable {
-            let files = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect();
-            Master::Kubeconfig { files, context: self.context.clone() }
-        } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-            Master::InCluster
-        } else {
-            return Err(Failure::usage("there is nothing to collect from").hint(
+        let master = find_master(None, self.context.as_ref()).ok_or_else(|| {
+            Failure::usage("there is nothing to collect from").hint(
                 "give --kubeconfig FILE for a cluster, --manifests DIR for exported manifests (docs/air-gap.md says how \
                  to export them), or --record FILE",
-            ));
-        };
-        self.open_live(master, collectors)
+            )
+        })?;
+        self.open_live(master, collectors, withholding)
     }
 
     /// Whether something was said that only a live source can mean.
@@ -122,13 +129,19 @@ impl SourceArgs {
         self.context.is_some() || self.user_clusters || !self.kubeconfig_for.is_empty()
     }
 
-    fn open_live(&self, master: Master, collectors: &BTreeSet<Collector>) -> Result<Source, Failure> {
+    fn open_live(
+        &self,
+        master: Master,
+        collectors: &BTreeSet<Collector>,
+        withholding: &Withholding,
+    ) -> Result<Source, Failure> {
         let mut names = BTreeSet::new();
         if let Some((name, _)) = self.kubeconfig_for.iter().find(|(name, _)| !names.insert(name)) {
             return Err(Failure::usage(format!("--kubeconfig-for is given twice for {name}")));
         }
         let options = live::Options {
             collectors: collectors.clone(),
+            withholding: withholding.clone(),
             master,
             user_clusters: self.user_clusters,
             kubeconfigs: self.kubeconfig_for.clone(),

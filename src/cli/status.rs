@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use kubermatic_telemetry::setting::Decision;
+use kubermatic_telemetry::setting::{Decision, Withheld};
 use kubermatic_telemetry::store::{Acknowledgement, Doubt, Export, Store, StoredRecord};
 
-use super::Done;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Output, bytes, count, escaped};
+use super::{Done, activity};
 
 /// Show the identity, what is pending, and what became of what was exported.
 ///
@@ -25,14 +25,15 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
-    let telemetry = context.telemetry()?;
+    let (telemetry, withheld) = (context.telemetry()?, context.withheld()?);
     let identity = context.identity()?;
     let store = identity.as_ref().map(|identity| context.store(identity)).transpose()?.flatten();
     let state = store.as_ref().map(State::read).transpose()?.unwrap_or_default();
     if output.is_json() {
         let key = identity.as_ref().map(|identity| identity.public_key().id());
         output.document(&json!({
-            "telemetry": { "on": telemetry.on, "decidedBy": telemetry.by.as_str() },
+            "telemetry": { "on": telemetry.on, "decidedBy": telemetry.by.to_string() },
+            "withheld": withheld_json(&withheld),
             "client": identity.as_ref().map(kubermatic_telemetry::identity::Identity::client),
             "key": key,
             "store": store.as_ref().map(Store::id),
@@ -47,10 +48,12 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
             "lastExport": state.exports.last(),
             "receipts": if args.history { json!(state.receipts) } else { json!(state.receipts.len()) },
             "lastReceipt": state.receipts.last(),
+            "lastAttempts": activity::document(store.as_ref()),
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    print_telemetry(telemetry, output)?;
+    print_telemetry(&telemetry, output)?;
+    print_withheld(&withheld, output)?;
     match &identity {
         Some(identity) => {
             output.line(&format!("client     {}", identity.client()))?;
@@ -60,15 +63,31 @@ pub fn run(args: &Args, context: &Context, output: &Output) -> Done {
     }
     output.line(&format!("state      {}", context.state()?.display()))?;
     state.print(output)?;
+    activity::print(store.as_ref(), output)?;
     if args.history {
         state.print_history(output)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_telemetry(telemetry: Decision, output: &Output) -> Result<(), Failure> {
+fn print_telemetry(telemetry: &Decision, output: &Output) -> Result<(), Failure> {
     let word = if telemetry.on { "on" } else { "off" };
-    output.line(&format!("telemetry  {word} ({})", telemetry.by.as_str()))
+    output.line(&format!("telemetry  {word} ({})", telemetry.by))
+}
+
+/// What is withheld, and which place withholds what.
+fn print_withheld(withheld: &Withheld, output: &Output) -> Result<(), Failure> {
+    let names = withheld.withholding.names();
+    output.line(&format!("withheld   {}", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }))?;
+    withheld
+        .by
+        .iter()
+        .try_for_each(|(place, names)| output.line(&format!("             {place}: {}", names.join(", "))))
+}
+
+fn withheld_json(withheld: &Withheld) -> Value {
+    let by = withheld.by.iter().map(|(place, names)| json!({ "place": place.to_string(), "names": names }));
+    json!({ "names": withheld.withholding.names(), "by": by.collect::<Vec<_>>() })
 }
 
 /// How many files of the quarantine are listed.

@@ -1,5 +1,7 @@
 //! Values as people type them: times, sizes, numbers.
 
+#[cfg(feature = "agent")]
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 #[cfg(any(feature = "agent", feature = "ingest"))]
 use std::time::Duration;
 
@@ -17,6 +19,25 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         return Err("that is more than a year".to_owned());
     }
     if parsed.is_zero() { Err("it can't be zero".to_owned()) } else { Ok(parsed) }
+}
+
+/// The addresses to listen on, of which the first that can be had is taken.
+#[cfg(feature = "agent")]
+#[derive(Debug, Clone)]
+pub struct Addresses(pub Vec<SocketAddr>);
+
+/// `127.0.0.1:8080`, `[::1]:8080`, or `:8080` for every address.
+#[cfg(feature = "agent")]
+pub fn addresses(text: &str) -> Result<Addresses, String> {
+    let wrong = || "write it like 127.0.0.1:8080 or :8080".to_owned();
+    match text.strip_prefix(':') {
+        Some(port) => {
+            let port: u16 = port.parse().map_err(|_| wrong())?;
+            // Where there is no IPv6 the second will do.
+            Ok(Addresses(vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]))
+        }
+        None => Ok(Addresses(vec![text.parse().map_err(|_| wrong())?])),
+    }
 }
 
 /// A size as people write it: bytes, or with a unit, of which `KiB`, `MiB` and `GiB` count in 1024s.

@@ -2,8 +2,12 @@
 //! new one, each with the rotations that led to it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::File;
 
+use zeroize::Zeroizing;
+
+use super::secret::{Parts, SecretName};
 use super::{Identity, IdentityError, ROTATIONS, SIGNING_KEY};
 use crate::clock::Environment;
 use crate::keys::rotation::{Link, MOST_LINKS};
@@ -41,16 +45,15 @@ impl LockedIdentity {
     /// next one's. Rotations that receipts have confirmed (`confirmed`, see [`Identity::unconfirmed`]) are forgotten.
     ///
     /// # Errors
-    /// The passphrase is wrong, the next key is no new one, too many rotations are unconfirmed, or the directory can't
-    /// be written.
-    pub fn rotate(
-        self,
+    /// The passphrase is wrong, the next key is no new one, or too many rotations are unconfirmed.
+    pub fn rotation(
+        &self,
         passphrase: Option<&Passphrase>,
         next: &SigningKey,
         protection: Option<&Passphrase>,
         confirmed: &BTreeSet<KeyId>,
         environment: &dyn Environment,
-    ) -> Result<Identity, IdentityError> {
+    ) -> Result<Change, IdentityError> {
         let public = next.public();
         let known = self.rotations.iter().map(|link| &link.previous_key).chain([self.public_key()]);
         if known.into_iter().any(|key| *key == public) {
@@ -62,34 +65,84 @@ impl LockedIdentity {
             return Err(IdentityError::TooManyRotations);
         }
         rotations.push(Link::sign(self.client, &self.unlock(passphrase)?, &public));
-        // First how the key came about, which says nothing of the present one, then the key: its appearance commits.
         let path = self.directory.join(ROTATIONS);
         let text = serde_json::to_vec_pretty(&rotations).map_err(|error| FileError::writing(&path, error.into()))?;
-        durable::write(&path, &text, Access::Private, Existing::Replace)?;
-        self.write_key(next, protection, environment)
+        let key = keys::to_pem(next, protection, environment).map_err(IdentityError::Random)?;
+        Ok(Change { rotations: Some(text), key })
     }
 
     /// Protects the signing key with another passphrase than before, or with none.
     ///
     /// # Errors
-    /// The passphrase so far is wrong, or the directory can't be written.
-    pub fn protect(
-        self,
+    /// The passphrase so far is wrong.
+    pub fn protection(
+        &self,
         passphrase: Option<&Passphrase>,
         protection: Option<&Passphrase>,
         environment: &dyn Environment,
-    ) -> Result<Identity, IdentityError> {
-        self.write_key(&self.unlock(passphrase)?, protection, environment)
+    ) -> Result<Change, IdentityError> {
+        let key = self.unlock(passphrase)?;
+        let key = keys::to_pem(&key, protection, environment).map_err(IdentityError::Random)?;
+        Ok(Change { rotations: None, key })
     }
 
-    fn write_key(
-        &self,
-        key: &SigningKey,
-        passphrase: Option<&Passphrase>,
-        environment: &dyn Environment,
-    ) -> Result<Identity, IdentityError> {
-        let pem = keys::to_pem(key, passphrase, environment).map_err(IdentityError::Random)?;
-        durable::write(&self.directory.join(SIGNING_KEY), pem.as_bytes(), Access::Private, Existing::Replace)?;
+    /// Makes a change in the directory. One that comes from a Secret (`heard` is the one that has heard of the change)
+    /// is changed after it.
+    ///
+    /// # Errors
+    /// The directory comes from a Secret that has not heard of it, or can't be written.
+    pub fn commit(self, change: &Change, heard: Option<&SecretName>) -> Result<Identity, IdentityError> {
+        if let Some(secret) = self.secret.clone().filter(|secret| heard != Some(secret)) {
+            return Err(IdentityError::KeptInSecret { directory: self.identity.directory, secret });
+        }
+        self.write(change)
+    }
+
+    /// Makes the directory what its Secret is.
+    pub(super) fn follow(self, parts: &Parts) -> Result<Identity, IdentityError> {
+        let value = |wanted| parts.values().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_vec());
+        let key = Zeroizing::new(value(SIGNING_KEY).unwrap_or_default());
+        let key = Zeroizing::new(String::from_utf8_lossy(&key).into_owned());
+        // Neither chain may ever lie beside a key that it does not lead to.
+        self.write(&Change { rotations: Some(b"[]".to_vec()), key })?;
+        if let Some(rotations) = value(ROTATIONS) {
+            let path = self.directory.join(ROTATIONS);
+            durable::write(&path, &rotations, Access::Private, Existing::Replace)?;
+        }
         self.identity.again()
+    }
+
+    fn write(&self, change: &Change) -> Result<Identity, IdentityError> {
+        // First how the key came about, which says nothing of the present one, then the key: its appearance commits.
+        if let Some(rotations) = &change.rotations {
+            durable::write(&self.directory.join(ROTATIONS), rotations, Access::Private, Existing::Replace)?;
+        }
+        let path = self.directory.join(SIGNING_KEY);
+        durable::write(&path, change.key.as_bytes(), Access::Private, Existing::Replace)?;
+        self.identity.again()
+    }
+}
+
+/// What is to become of the signing key.
+pub struct Change {
+    /// The rotations that lead to it; nothing if they stay.
+    rotations: Option<Vec<u8>>,
+    /// The key in PEM.
+    key: Zeroizing<String>,
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Change")
+    }
+}
+
+impl Change {
+    /// Makes the change in the parts of an identity.
+    pub fn apply(&self, parts: &mut Parts) {
+        if let Some(rotations) = &self.rotations {
+            parts.set(ROTATIONS, rotations);
+        }
+        parts.set(SIGNING_KEY, self.key.as_bytes());
     }
 }

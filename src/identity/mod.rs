@@ -9,10 +9,12 @@
 //! pseudonym.key     what pseudonyms are made with, in hexadecimal digits
 //! replaces          the client UUID that this one says it continues, if any
 //! rotations.json    the rotations that led to the signing key, as far as receipts may not have confirmed them
+//! secret            NAMESPACE/NAME of the Kubernetes Secret that all of it comes from, if it does ([`secret`])
 //! ```
 
 mod change;
 pub mod renew;
+pub mod secret;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -29,13 +31,16 @@ use zeroize::Zeroizing;
 
 use crate::clock::Environment;
 use crate::keys::rotation::{self, Link, MOST_LINKS, RotationError};
-use crate::keys::{self, KeyError, KeyId, Passphrase, PrivateKey, PublicKey, SigningKey};
+use crate::keys::{KeyError, KeyId, Passphrase, PrivateKey, PublicKey, SigningKey};
 use crate::pseudonym::Pseudonymizer;
-use crate::store::durable::{self, Access, Existing, FileError};
+use crate::store::durable::{self, FileError};
 use crate::store::lock;
 
-pub use change::LockedIdentity;
+pub use change::{Change, LockedIdentity};
+pub use secret::SecretName;
 pub use signer::Signer;
+
+use secret::Parts;
 
 /// The files of an identity directory.
 const CLIENT: &str = "client-uuid";
@@ -45,6 +50,10 @@ const PSEUDONYM_KEY: &str = "pseudonym.key";
 const REPLACES: &str = "replaces";
 /// Optional: the rotations that led to the signing key.
 const ROTATIONS: &str = "rotations.json";
+/// Optional: the Secret that the identity comes from.
+const SECRET: &str = "secret";
+/// Without one of these there is no identity.
+const REQUIRED: [&str; 3] = [CLIENT, SIGNING_KEY, PSEUDONYM_KEY];
 
 /// Who signs for an installation; everything but the private key, which may need a passphrase ([`Identity::unlock`]).
 #[derive(Clone)]
@@ -56,6 +65,7 @@ pub struct Identity {
     public: PublicKey,
     rotations: Vec<Link>,
     pseudonym_key: Zeroizing<[u8; 32]>,
+    secret: Option<SecretName>,
 }
 
 impl fmt::Debug for Identity {
@@ -128,6 +138,30 @@ pub enum IdentityError {
         /// Its client UUID.
         existing: Uuid,
     },
+    /// The directory comes from another Secret.
+    #[error("the identity in {} comes from the Secret {secret}", directory.display())]
+    OtherSecret {
+        /// The directory.
+        directory: PathBuf,
+        /// The Secret that it comes from.
+        secret: SecretName,
+    },
+    /// Directory and Secret hold identities of one client with different keys.
+    #[error("{} and the Secret {secret} hold different keys of one client", directory.display())]
+    OtherKeys {
+        /// The directory.
+        directory: PathBuf,
+        /// The Secret.
+        secret: SecretName,
+    },
+    /// A change would be lost, since the directory comes from a Secret.
+    #[error("the identity in {} comes from the Secret {secret}, which would not hear of the change", directory.display())]
+    KeptInSecret {
+        /// The directory.
+        directory: PathBuf,
+        /// The Secret.
+        secret: SecretName,
+    },
     /// Another identity is there than a moment ago.
     #[error("the identity in {} has just been replaced by another one", directory.display())]
     Replaced {
@@ -188,10 +222,7 @@ impl Identity {
             // Another identity made here would not know whom it continues.
             return if staged.exists() { Err(IdentityError::Unfinished { staged }) } else { Ok(None) };
         }
-        let missing: Vec<_> = [CLIENT, SIGNING_KEY, PSEUDONYM_KEY]
-            .into_iter()
-            .filter(|name| !present.iter().any(|p| p == name))
-            .collect();
+        let missing: Vec<_> = REQUIRED.into_iter().filter(|name| !present.iter().any(|p| p == name)).collect();
         match missing.len() {
             0 => Self::read(directory, &present).map(Some),
             3 => Err(IdentityError::Foreign { directory: directory.to_owned() }),
@@ -206,14 +237,43 @@ impl Identity {
         // Before the rotations: a rotation writes them the other way round, so that what was read fits together.
         let private = PrivateKey::read(&path(SIGNING_KEY)).map_err(durable::failed("read", &path(SIGNING_KEY)))?;
         let private = private.map_err(wrong)?;
-        let public = private.public().ok_or_else(|| wrong(KeyError::PublicMissing))?;
-        let client = uuid(&path(CLIENT))?;
-        let rotations = if has(ROTATIONS) { rotations(&path(ROTATIONS), client, &public)? } else { Vec::new() };
-        let key = text(&path(PSEUDONYM_KEY))?;
-        let pseudonym_key = from_hex(key.trim())
-            .ok_or_else(|| IdentityError::Content { path: path(PSEUDONYM_KEY), expected: "64 hexadecimal digits" })?;
-        let replaces = if has(REPLACES) { Some(uuid(&path(REPLACES))?) } else { None };
-        Ok(Self { directory: directory.to_owned(), client, replaces, private, public, rotations, pseudonym_key })
+        let read = |name, _| if has(name) { text(&path(name)).map(Some) } else { Ok(None) };
+        let identity = Self::assemble(directory, private, &read)?;
+        let expected = "NAMESPACE/NAME of a Secret";
+        let secret = match read(SECRET, expected)? {
+            Some(name) => {
+                let parsed = name.trim().parse();
+                Some(parsed.map_err(|_| IdentityError::Content { path: path(SECRET), expected })?)
+            }
+            None => None,
+        };
+        Ok(Self { secret, ..identity })
+    }
+
+    /// Puts an identity together from its key and its other parts, which `read` gives by name; it also hears what each
+    /// has to hold. Errors say that they lie in `place`.
+    fn assemble(
+        place: &Path,
+        private: PrivateKey,
+        read: &dyn Fn(&'static str, &'static str) -> Result<Option<Zeroizing<String>>, IdentityError>,
+    ) -> Result<Self, IdentityError> {
+        let wrong = |name, expected| IdentityError::Content { path: place.join(name), expected };
+        let part = |name, expected| read(name, expected)?.ok_or_else(|| wrong(name, expected));
+        let uuid = |name, text: &str| Uuid::try_parse(text.trim()).map_err(|_| wrong(name, "a UUID"));
+        let public = private
+            .public()
+            .ok_or_else(|| IdentityError::Key { path: place.join(SIGNING_KEY), source: KeyError::PublicMissing })?;
+        let client = uuid(CLIENT, &part(CLIENT, "a UUID")?)?;
+        let rotations = match read(ROTATIONS, "a chain of rotations")? {
+            Some(text) => rotations(&place.join(ROTATIONS), &text, client, &public)?,
+            None => Vec::new(),
+        };
+        let expected = "64 hexadecimal digits";
+        let pseudonym_key =
+            from_hex(part(PSEUDONYM_KEY, expected)?.trim()).ok_or_else(|| wrong(PSEUDONYM_KEY, expected))?;
+        let replaces = read(REPLACES, "a UUID")?.map(|text| uuid(REPLACES, &text)).transpose()?;
+        let directory = place.to_owned();
+        Ok(Self { directory, client, replaces, private, public, rotations, pseudonym_key, secret: None })
     }
 
     fn warn_of_open_secrets(&self) {
@@ -251,23 +311,8 @@ impl Identity {
 
     /// Makes an identity where none is; gives false if another one was there first.
     fn create(directory: &Path, new: NewIdentity, environment: &dyn Environment) -> Result<bool, IdentityError> {
-        let random = IdentityError::Random;
-        let mut pseudonym_key = Zeroizing::new([0; 32]);
-        environment.random(pseudonym_key.as_mut_slice()).map_err(random)?;
-        let client = new.client.map_or_else(|| environment.uuid_v4(), Ok).map_err(random)?;
-        let key = new.signing_key.map_or_else(|| SigningKey::generate(environment), Ok).map_err(random)?;
-        let pem = keys::to_pem(&key, new.passphrase.as_ref(), environment).map_err(random)?;
-        durable::create_directory_with(directory, |place| {
-            let write =
-                |name, bytes: &[u8]| durable::write(&place.join(name), bytes, Access::Private, Existing::Refuse);
-            write(SIGNING_KEY, pem.as_bytes())?;
-            let key = Zeroizing::new(crate::digest::hex(pseudonym_key.as_slice()) + "\n");
-            write(PSEUDONYM_KEY, key.as_bytes())?;
-            if let Some(replaces) = new.replaces {
-                write(REPLACES, format!("{replaces}\n").as_bytes())?;
-            }
-            Ok(write(CLIENT, format!("{client}\n").as_bytes())?)
-        })
+        let parts = Parts::generate(new, environment)?;
+        durable::create_directory_with(directory, |place| Ok(parts.write(place)?))
     }
 
     /// The client UUID.
@@ -280,6 +325,12 @@ impl Identity {
     #[must_use]
     pub fn replaces(&self) -> Option<Uuid> {
         self.replaces
+    }
+
+    /// The Kubernetes Secret that the identity comes from, and that has to hear of changes.
+    #[must_use]
+    pub fn secret(&self) -> Option<&SecretName> {
+        self.secret.as_ref()
     }
 
     /// The public half of the key that signs manifests.
@@ -325,11 +376,10 @@ fn staged(directory: &Path) -> PathBuf {
 }
 
 /// The rotations up to the present key. What follows was begun and did not come about.
-fn rotations(path: &Path, client: Uuid, present: &PublicKey) -> Result<Vec<Link>, IdentityError> {
-    let bytes = fs::read(path).map_err(durable::failed("read", path))?;
+fn rotations(path: &Path, text: &str, client: Uuid, present: &PublicKey) -> Result<Vec<Link>, IdentityError> {
     let expected = "a chain of rotations";
     let mut links: Vec<Link> =
-        serde_json::from_slice(&bytes).map_err(|_| IdentityError::Content { path: path.to_owned(), expected })?;
+        serde_json::from_str(text).map_err(|_| IdentityError::Content { path: path.to_owned(), expected })?;
     let led_here = links.iter().rposition(|link| link.public_key == *present);
     match (led_here, links.first()) {
         (Some(last), _) => links.truncate(last + 1),
@@ -359,11 +409,6 @@ fn list(directory: &Path) -> Result<Vec<String>, IdentityError> {
 fn text(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
     let text = fs::read_to_string(path).map_err(durable::failed("read", path))?;
     Ok(Zeroizing::new(text))
-}
-
-fn uuid(path: &Path) -> Result<Uuid, IdentityError> {
-    let text = text(path)?;
-    Uuid::try_parse(text.trim()).map_err(|_| IdentityError::Content { path: path.to_owned(), expected: "a UUID" })
 }
 
 fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {

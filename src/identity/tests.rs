@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::renew::{RenewError, start_over};
 use super::*;
 use crate::clock::System;
+use crate::keys;
 use crate::pseudonym::NameType;
 use crate::store::Store;
 use crate::store::faults::{self, Fault};
@@ -22,6 +23,30 @@ fn ids(keys: &[&SigningKey]) -> BTreeSet<KeyId> {
 
 fn passphrase(text: &str) -> Passphrase {
     Passphrase::read_line(text.as_bytes()).unwrap()
+}
+
+impl LockedIdentity {
+    fn rotate(
+        self,
+        passphrase: Option<&Passphrase>,
+        next: &SigningKey,
+        protection: Option<&Passphrase>,
+        confirmed: &BTreeSet<KeyId>,
+        environment: &dyn Environment,
+    ) -> Result<Identity, IdentityError> {
+        let change = self.rotation(passphrase, next, protection, confirmed, environment)?;
+        self.commit(&change, None)
+    }
+
+    fn protect(
+        self,
+        passphrase: Option<&Passphrase>,
+        protection: Option<&Passphrase>,
+        environment: &dyn Environment,
+    ) -> Result<Identity, IdentityError> {
+        let change = self.protection(passphrase, protection, environment)?;
+        self.commit(&change, None)
+    }
 }
 
 /// An identity that signs with the first key.
@@ -53,7 +78,9 @@ impl Place {
     }
 
     fn rotate(&self, next: &SigningKey, confirmed: &[&SigningKey]) -> Result<Identity, IdentityError> {
-        LockedIdentity::open(&self.load())?.rotate(None, next, None, &ids(confirmed), &System)
+        let locked = LockedIdentity::open(&self.load())?;
+        let change = locked.rotation(None, next, None, &ids(confirmed), &System)?;
+        locked.commit(&change, None)
     }
 
     /// The keys of the chain that a manifest must carry, the signer's at its end.
@@ -269,6 +296,56 @@ fn cut_off_anywhere_a_new_passphrase_leaves_the_old_one_or_the_new_one() {
         let as_before = fs::read_to_string(place.identity().join(SIGNING_KEY)).unwrap() == *before;
         assert!(if as_before { !done } else { place.load().unlock(Some(&new)).is_ok() });
     });
+}
+
+/// The parts of an identity, and of what it is after two rotations, the first of which a receipt has confirmed.
+fn before_and_after() -> (Parts, Parts) {
+    let elsewhere = Place::new();
+    let before = Parts::of_directory(&elsewhere.load()).unwrap();
+    elsewhere.rotate(&key(2), &[]).unwrap();
+    elsewhere.rotate(&key(3), &[&key(2)]).unwrap();
+    (before, Parts::of_directory(&elsewhere.load()).unwrap())
+}
+
+#[test]
+fn cut_off_anywhere_a_directory_that_follows_a_secret_has_one_key_or_the_other_and_follows_again() {
+    let secret: SecretName = "a/b".parse().unwrap();
+    let (before, after) = before_and_after();
+    let empty = || {
+        let place = Place::new();
+        fs::remove_dir_all(place.identity()).unwrap();
+        place
+    };
+    let follows = |place: &Place, parts: &Parts| secret::adopt(&place.identity(), parts, &secret).is_ok();
+    let made = with_faults(
+        empty,
+        |place| follows(place, &before),
+        |place, done| {
+            let found = Identity::load(&place.identity()).unwrap();
+            assert!(found.is_some() || !done);
+            assert!(follows(place, &before));
+            assert_eq!((place.load().public_key(), place.load().secret()), (&key(1).public(), Some(&secret)));
+        },
+    );
+    let old = || {
+        let place = empty();
+        assert!(follows(&place, &before));
+        place
+    };
+    let followed = with_faults(
+        old,
+        |place| follows(place, &after),
+        |place, done| {
+            let found = place.load().public_key().clone();
+            assert!(found == key(3).public() || found == key(1).public() && !done);
+            assert!(follows(place, &after));
+            assert_eq!(place.chain(&[]), publics(&[&key(2), &key(3)]));
+            assert_eq!(temporaries(&place.identity()), 0, "a private key was left behind");
+        },
+    );
+    say(&format!(
+        "identity: a directory that is filled from a Secret cut off at each of {made} steps, at {followed} later"
+    ));
 }
 
 /// An identity with a store, or without one, or a store whose identity is lost.

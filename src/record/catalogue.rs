@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use super::withhold;
+
 /// What keeps a field from identifying anybody.
 #[derive(Debug, Clone, Copy)]
 pub enum Privacy {
@@ -36,6 +38,8 @@ pub enum Privacy {
     Number,
     /// When the record was made, to the second.
     Time,
+    /// Names of categories and fields, as this page has them.
+    Names,
     /// A fixed word.
     Constant(&'static str),
     /// Rows with fields of their own.
@@ -115,8 +119,12 @@ pub fn data_collected() -> String {
     let mut page = String::from(INTRODUCTION);
     for (kind, about, fields) in super::kinds() {
         let _ = writeln!(page, "\n## Records of kind `{kind}`, version v1\n\n{about}\n");
-        page.push_str("| field | meaning | what it can hold |\n|---|---|---|\n");
-        rows(&mut page, "", fields);
+        page.push_str("| field | meaning | what it can hold | withheld with |\n|---|---|---|---|\n");
+        rows(&mut page, kind, "", fields);
+    }
+    page.push_str(CHOICE);
+    for withhold::Category { name, about } in withhold::categories() {
+        let _ = writeln!(page, "| `{name}` | {about} |");
     }
     page.push_str(CONCLUSION);
     page
@@ -130,6 +138,13 @@ A *pseudonym* is a UUID computed from a name with a key that never leaves the in
 the same from day to day, so that changes can be seen, and means nothing to anybody without the key.\n\
 `kubermatic-telemetry pseudonym TYPE NAME` computes one locally.\n";
 
+const CHOICE: &str = "\n## Withholding\n\n\
+A site withholds a category, or a single field by its path without `[]`, with `--omit NAME`, the variable\n\
+`KUBERMATIC_TELEMETRY_OMIT`, or the key `omit` of the installation's ConfigMap; [privacy.md](privacy.md) says how.\n\
+What is withheld is absent, and what names it elsewhere is too, so that no pseudonym of it is left. The tables above\n\
+say what each field goes with, beside its record's kind; one with nothing there goes with the kind alone.\n\n\
+| category | is |\n|---|---|\n";
+
 const CONCLUSION: &str = "\n## Records of other products\n\n\
 A record that another product hands in (`collect --record FILE`) is taken only if the site allows its kind\n\
 (`--allow-kind KIND`). Its contents are not checked by this program; `preview` and `inspect` mark it so.\n\n\
@@ -139,20 +154,30 @@ e-mail addresses; IP addresses, host names and URLs; labels and annotations; tok
 kubeconfigs; public keys and fingerprints; cloud account, network and machine identifiers; resource names that are not\n\
 listed above.\n";
 
-fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
+fn rows(page: &mut String, kind: &str, prefix: &str, fields: &[Field]) {
     for field in fields {
         let path = format!("{prefix}{}", field.name);
+        let choice = withheld_with(kind, &path);
         let (path, nested) = match field.privacy {
             Privacy::Rows(nested) => (format!("{path}[]"), Some(nested)),
             Privacy::Object(nested) => (path, Some(nested)),
             Privacy::Pseudonyms(_) => (format!("{path}[]"), None),
             _ => (path, None),
         };
-        let _ = writeln!(page, "| `{path}` | {} | {} |", field.doc.trim(), holds(field.privacy));
+        let _ = writeln!(page, "| `{path}` | {} | {} | {choice} |", field.doc.trim(), holds(field.privacy));
         if let Some(nested) = nested {
-            rows(page, &format!("{path}."), nested);
+            rows(page, kind, &format!("{path}."), nested);
         }
     }
+}
+
+/// What a field can be withheld with: categories, and whether by itself.
+fn withheld_with(kind: &str, path: &str) -> String {
+    let path = path.replace("[]", "");
+    let categories = withhold::categories_of(kind, &path);
+    let names = categories.iter().filter(|name| **name != kind).map(|name| format!("`{name}`"));
+    let alone = withhold::field_paths().contains(path.as_str()) && !categories.contains(&path.as_str());
+    names.chain(alone.then(|| "itself".to_owned())).collect::<Vec<_>>().join(", ")
 }
 
 fn holds(privacy: Privacy) -> String {
@@ -178,6 +203,7 @@ fn holds(privacy: Privacy) -> String {
         Privacy::Flag => "true or false".into(),
         Privacy::Number => "a number".into(),
         Privacy::Time => "a time to the second, in UTC".into(),
+        Privacy::Names => "names of categories and fields, as this page has them".into(),
         Privacy::Constant(word) => format!("`{word}`"),
         Privacy::Rows(_) => "rows".into(),
         Privacy::Object(_) => "an object".into(),

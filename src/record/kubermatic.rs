@@ -45,6 +45,8 @@ catalogued! {
         "sshKeys" ssh_keys: Vec<SshKey> => Privacy::Rows(SshKey::FIELDS),
         /// The machine deployments of the user clusters that were looked at, without those being deleted.
         "machineDeployments" machine_deployments: Vec<MachineDeployment> => Privacy::Rows(MachineDeployment::FIELDS),
+        /// For which names the site left something out; absent where nothing was.
+        "withheld" withheld: Option<Vec<String>> => Privacy::Names,
     }
 }
 
@@ -231,6 +233,7 @@ impl Record {
         writer.member("time", &self.time)?;
         writer.rows("users", self.users)?;
         writer.member("version", &self.version)?;
+        writer.optional("withheld", self.withheld.as_ref())?;
         Ok(writer.finish())
     }
 }

@@ -30,6 +30,8 @@ catalogued! {
         "kubernetesVersion" kubernetes_version: Option<Release> => Privacy::Release,
         /// The nodes, without those being deleted.
         "nodes" nodes: Vec<Node> => Privacy::Rows(Node::FIELDS),
+        /// For which names the site left something out; absent where nothing was.
+        "withheld" withheld: Option<Vec<String>> => Privacy::Names,
     }
 }
 
@@ -85,6 +87,7 @@ impl Record {
         writer.member("problems", &self.problems)?;
         writer.member("time", &self.time)?;
         writer.member("version", &self.version)?;
+        writer.optional("withheld", self.withheld.as_ref())?;
         Ok(writer.finish())
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod outline;
 pub mod problem;
 pub mod reference;
 pub mod values;
+pub mod withhold;
 
 use catalogue::{Catalogued, Field};
 

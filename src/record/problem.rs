@@ -1,6 +1,8 @@
 //! Problems: what a record could not find out, told without a name or an address.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::Pseudonym;
 
@@ -93,6 +95,25 @@ pub struct Problem {
     pub step: Step,
 }
 
+/// How many problems of each category a record tells of, given its bytes. What does not look like a record has none.
+#[must_use]
+pub fn by_category(record: &[u8]) -> BTreeMap<String, u64> {
+    #[derive(Deserialize)]
+    struct Listed {
+        category: String,
+    }
+    #[derive(Deserialize)]
+    struct Problems {
+        #[serde(default)]
+        problems: Vec<Listed>,
+    }
+    let mut counted = BTreeMap::new();
+    for problem in serde_json::from_slice::<Problems>(record).map(|it| it.problems).unwrap_or_default() {
+        *counted.entry(problem.category).or_default() += 1;
+    }
+    counted
+}
+
 const STEPS: &[&str] = &[
     "configuration",
     "kubernetesVersion",
@@ -129,6 +150,14 @@ const CATEGORIES: &[&str] = &[
     "kubeconfigInvalid",
     "kubeconfigRefused",
 ];
+
+impl Step {
+    /// Its name in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        STEPS.get(self as usize).copied().unwrap_or_default()
+    }
+}
 
 impl super::catalogue::Catalogued for Problem {
     const FIELDS: &'static [super::catalogue::Field] = &[
@@ -179,7 +208,7 @@ mod tests {
             S::MachineDeployments,
             S::Nodes,
         ] {
-            assert!(STEPS.contains(&word(serde_json::to_value(step).unwrap()).as_str()));
+            assert_eq!(word(serde_json::to_value(step).unwrap()), step.as_str());
         }
         for category in [
             C::NotProvided,

@@ -3,6 +3,7 @@
 #[cfg(feature = "agent")]
 pub mod http;
 pub mod split;
+pub mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -18,6 +19,7 @@ use crate::clock::Environment;
 use crate::digest::{Hashing, Sha256Digest};
 use crate::identity::Signer;
 use crate::record::envelope::{Kind, RecordTime};
+use crate::record::withhold::Withholding;
 use crate::store::durable::{self, FileError, failed};
 use crate::store::{Export, ExportedRecord, LockedStore, Store, StoreError, StoredRecord};
 
@@ -32,6 +34,9 @@ pub struct Selection {
     pub rejected: bool,
     /// A note for the manifest.
     pub note: Option<String>,
+    /// What is withheld: whole kinds are not taken, and everything else is to be withheld from the store's records
+    /// before ([`withheld::withhold`]).
+    pub withholding: Withholding,
 }
 
 /// An export that did not come about.
@@ -66,6 +71,9 @@ pub enum ExportError {
     /// The store has no such export.
     #[error("the store has no export with the sequence number {0}")]
     NoSuchExport(u64),
+    /// The export's bundle may hold what is withheld now.
+    #[error("the bundle of export {0} was packed before what is withheld now was withheld, and leaves no more")]
+    Withheld(u64),
     /// The export's bundle is not what was exported.
     #[error("the bundle of export {0} is damaged in the store")]
     Damaged(u64),
@@ -79,10 +87,12 @@ pub enum ExportError {
 /// # Errors
 /// The store can't be read.
 pub fn select(store: &Store, selection: &Selection) -> Result<Vec<StoredRecord>, StoreError> {
+    let is_withheld = |record: &StoredRecord| selection.withholding.withholds_kind(record.envelope.kind.as_str());
     if selection.rejected {
-        return store.rejected();
+        return Ok(store.rejected()?.into_iter().filter(|record| !is_withheld(record)).collect());
     }
     let mut pending = store.pending()?;
+    pending.retain(|record| !is_withheld(record));
     if selection.only_new {
         let exports = store.exports()?;
         let delivered = exports.iter().filter(|export| export.delivered);
@@ -106,7 +116,7 @@ pub fn export(
 ) -> Result<Option<(Export, Manifest)>, ExportError> {
     let records = select(store, selection)?;
     let created = now(environment)?;
-    export_records(store, signer, records, &created, selection.note.clone(), limits, environment, progress)
+    export_records(store, signer, records, &created, selection, limits, environment, progress)
 }
 
 /// The time that a manifest made now says.
@@ -121,7 +131,7 @@ fn export_records(
     signer: &Signer,
     mut records: Vec<StoredRecord>,
     created: &Seconds,
-    note: Option<String>,
+    selection: &Selection,
     limits: &Limits,
     environment: &dyn Environment,
     progress: verify::Progress<'_>,
@@ -131,14 +141,14 @@ fn export_records(
     }
     let place = store.next_sequence()?;
     let bundle = environment.uuid_v7().map_err(ExportError::System)?;
-    let header = header(store, signer, bundle, place, created, note)?;
+    let header = header(store, signer, bundle, place, created, selection)?;
     loop {
         // Unnamed and gone with the process; beside the store, where there is room for it.
         let mut payload = BufWriter::new(durable::scratch(store.path())?);
         match pack_records(store, signer, &records, header.clone(), limits, &mut payload, &mut *progress) {
             Ok(packed) => {
                 let payload = payload.into_inner().map_err(|error| failed(BESIDE, store.path())(error.into_error()))?;
-                return commit(store, packed, payload).map(Some);
+                return commit(store, packed, payload, &selection.withholding).map(Some);
             }
             // All of them at once.
             Err(PackError::Load { source: StoreError::Damaged { .. }, .. }) => {
@@ -160,7 +170,7 @@ fn header(
     bundle: Uuid,
     (sequence, previous): (u64, Option<Sha256Digest>),
     created: &Seconds,
-    note: Option<String>,
+    selection: &Selection,
 ) -> Result<Header, StoreError> {
     Ok(Header {
         bundle,
@@ -172,8 +182,8 @@ fn header(
         replaces: signer.replaces(),
         created: created.clone(),
         producer: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
-        note,
-        withheld: Vec::new(),
+        note: selection.note.clone(),
+        withheld: selection.withholding.names().to_vec(),
         dropped: store.dropped().values().sum(),
         discarded: store.discarded().values().sum(),
     })
@@ -210,8 +220,16 @@ fn sound(store: &LockedStore, records: Vec<StoredRecord>) -> Result<Vec<StoredRe
     Ok(sound)
 }
 
-fn commit(store: &LockedStore, packed: pack::Packed, mut payload: File) -> Result<(Export, Manifest), ExportError> {
-    let export = store.commit(packed.manifest.sequence, |file| write_bundle(store, &packed, &mut payload, file))?;
+fn commit(
+    store: &LockedStore,
+    packed: pack::Packed,
+    mut payload: File,
+    withholding: &Withholding,
+) -> Result<(Export, Manifest), ExportError> {
+    let export = store.commit(packed.manifest.sequence, |file| {
+        let export = write_bundle(store, &packed, &mut payload, file)?;
+        Ok::<_, ExportError>(Export { omitted: withholding.names().to_vec(), ..export })
+    })?;
     Ok((export, packed.manifest))
 }
 
@@ -241,6 +259,7 @@ fn write_bundle(
         key: Some(manifest.key.clone()),
         note: manifest.note.clone(),
         withheld: manifest.withheld.list(usize::MAX),
+        omitted: Vec::new(),
         delivered: false,
         records: manifest.records.iter().map(record).collect(),
     })
@@ -264,10 +283,13 @@ pub fn unanswered(store: &Store) -> Result<Vec<Export>, StoreError> {
 /// Opens the kept bundle of an export, once its digest is found to be the one that the export had.
 ///
 /// # Errors
-/// There is no such export, or its bundle is no longer kept, or damaged.
-pub fn open_bundle(store: &Store, sequence: u64) -> Result<(Export, File), ExportError> {
+/// There is no such export, its bundle is no longer kept, or damaged, or may hold what is withheld.
+pub fn open_bundle(store: &Store, sequence: u64, withholding: &Withholding) -> Result<(Export, File), ExportError> {
     let export = store.exports()?.into_iter().find(|export| export.sequence == sequence);
     let export = export.ok_or(ExportError::NoSuchExport(sequence))?;
+    if withheld::may_hold(&export, withholding) {
+        return Err(ExportError::Withheld(sequence));
+    }
     let path = store.bundle(sequence).ok_or(ExportError::NotKept(sequence))?;
     let mut file = File::open(&path).map_err(failed("read", &path))?;
     let mut hashing = Hashing::new(&mut file);

@@ -27,7 +27,7 @@ pub struct Plan {
     parts: Vec<BTreeSet<Uuid>>,
     /// What every bundle says of when it was made: the size of a payload depends on it.
     created: Seconds,
-    note: Option<String>,
+    selection: Selection,
 }
 
 impl Plan {
@@ -54,7 +54,7 @@ pub fn plan(
     let mut records = sound(store, select(store, selection)?)?;
     records.sort_by_cached_key(|record| (instant(record), record.envelope.time.clone(), record.id));
     let created = now(environment)?;
-    let mut plan = Plan { parts: Vec::new(), created, note: selection.note.clone() };
+    let mut plan = Plan { parts: Vec::new(), created, selection: selection.clone() };
     let all = records.len();
     let (mut rest, mut guess) = (&records[..], all);
     while let Some(first) = rest.first() {
@@ -91,8 +91,7 @@ pub fn export(
     let Some(ids) = plan.parts.get(part) else { return Ok(None) };
     let kept = store.pending()?.into_iter().chain(store.rejected()?);
     let records = kept.filter(|record| ids.contains(&record.id)).collect();
-    let (created, note) = (&plan.created, plan.note.clone());
-    export_records(store, signer, records, created, note, limits, environment, &mut |_, _| {})
+    export_records(store, signer, records, &plan.created, &plan.selection, limits, environment, &mut |_, _| {})
 }
 
 /// Second 60 of a leap second counts as second 59, and what no clock shows comes first.
@@ -112,7 +111,7 @@ fn exceeds(
     let Some(first) = records.first() else { return Ok(None) };
     let place = (MAX_INTEGER, Some(Sha256Digest::of(b"")));
     // Any UUIDv7 is as long as the bundle's.
-    let header = header(store, signer, first.id, place, &plan.created, plan.note.clone())?;
+    let header = header(store, signer, first.id, place, &plan.created, &plan.selection)?;
     match pack_records(store, signer, records, header, limits, &mut io::sink(), &mut |_, _| {}) {
         Ok(_) => Ok(None),
         Err(PackError::Limit(limit)) => Ok(Some(limit)),

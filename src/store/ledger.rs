@@ -48,6 +48,9 @@ pub struct Export {
     /// What was withheld.
     #[serde(default)]
     pub withheld: Vec<String>,
+    /// What was withheld from each of its records when it was packed; `withheld` also says what a record lacked before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub omitted: Vec<String>,
     /// Whether its bytes were written out whole. If not, its records count as never exported.
     #[serde(default)]
     pub delivered: bool,

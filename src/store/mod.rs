@@ -14,6 +14,7 @@
 //! lock          held by whoever changes anything
 //! ```
 
+pub mod activity;
 pub mod durable;
 #[cfg(test)]
 pub(crate) mod faults;
@@ -22,6 +23,7 @@ pub(crate) mod lock;
 #[cfg(test)]
 mod model;
 mod removal;
+mod replacement;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -41,6 +43,7 @@ use durable::{Access, Existing, FileError, failed};
 
 pub use ledger::{Acknowledgement, Doubt, Export, ExportedRecord, Settled};
 pub use removal::{Discarded, Retention};
+pub use replacement::Replaced;
 
 const FORMAT: &str = "kubermatic-telemetry-store/1";
 const RECORDS: &str = "records";
@@ -51,6 +54,8 @@ const RECEIPTS: &str = "receipts";
 const QUARANTINE: &str = "quarantine";
 /// What the file is called that says why another one is in the quarantine.
 const REASON: &str = ".reason";
+/// How often a directory is listed from which records vanish meanwhile.
+const LISTINGS: usize = 10;
 /// How many bundles without a receipt are kept.
 const KEPT_BUNDLES: usize = 12;
 /// How many bytes of them are kept, the newest in any case.
@@ -142,6 +147,10 @@ struct Description {
     /// The same of discarded ones; the bundles that hold them go as well.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     discarding: BTreeSet<Uuid>,
+    /// Records that are being replaced, each with the id of the one that comes for it. Where that one is there, the old
+    /// one counts no more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    replacing: BTreeMap<Uuid, Uuid>,
 }
 
 /// A record in the store, as its file name tells it.
@@ -185,14 +194,7 @@ impl Store {
     /// # Errors
     /// It can't be read, or is not this client's.
     pub fn open(path: &Path, client: Uuid) -> Result<Option<Self>, StoreError> {
-        let file = path.join("store.json");
-        let text = match fs::read(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::absent(path).map(|()| None),
-            Err(error) => return Err(failed("read", &file)(error).into()),
-        };
-        let description = serde_json::from_slice::<Description>(&text).ok().filter(|it| it.format == FORMAT);
-        let description = description.ok_or(StoreError::Description { path: file })?;
+        let Some(description) = described(path)? else { return Self::absent(path).map(|()| None) };
         if description.client != client {
             let (path, owner) = (path.to_owned(), description.client);
             return Err(StoreError::OtherClient { path, owner, client });
@@ -222,6 +224,7 @@ impl Store {
             discarded: BTreeMap::new(),
             dropping: BTreeSet::new(),
             discarding: BTreeSet::new(),
+            replacing: BTreeMap::new(),
         };
         durable::create_directory_with(path, |place| {
             for name in [RECORDS, REJECTED, EXPORTS, BUNDLES, RECEIPTS, QUARANTINE] {
@@ -336,21 +339,41 @@ impl Store {
     }
 
     fn records_in(&self, place: &str) -> Result<Vec<StoredRecord>, StoreError> {
-        let directory = self.path.join(place);
         let mut records = Vec::new();
-        for name in list(&directory)? {
-            let Some(mut record) = name.to_str().and_then(parse_name) else { continue };
-            let path = directory.join(&name);
+        for _ in 0..LISTINGS {
+            let vanished;
+            (records, vanished) = self.listed(place)?;
+            if !vanished {
+                break;
+            }
+        }
+        records.sort_by(|left, right| left.envelope.order(left.id).cmp(&right.envelope.order(right.id)));
+        Ok(records)
+    }
+
+    /// The records in a directory, and whether one was gone when it was looked at: another may have come for it.
+    fn listed(&self, place: &str) -> Result<(Vec<StoredRecord>, bool), StoreError> {
+        let directory = self.path.join(place);
+        let named: Vec<_> = list(&directory)?.into_iter().filter_map(|name| parse_name(name.to_str()?)).collect();
+        // Read after the names: of two that are there for one, the description tells which.
+        let replacing = described(&self.path)?.map(|description| description.replacing).unwrap_or_default();
+        let there: BTreeSet<_> = named.iter().map(|record| record.id).collect();
+        let is_replaced = |id: &Uuid| replacing.get(id).is_some_and(|new| there.contains(new));
+        let (mut records, mut vanished) = (Vec::with_capacity(named.len()), false);
+        for mut record in named.into_iter().filter(|record| !is_replaced(&record.id)) {
+            let path = directory.join(file_name(&record));
             match fs::metadata(&path) {
                 Ok(metadata) => record.size = metadata.len(),
                 // Whoever has the lock removed it, or set it aside.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    vanished = true;
+                    continue;
+                }
                 Err(error) => return Err(failed("read", &path)(error).into()),
             }
             records.push(record);
         }
-        records.sort_by(|left, right| left.envelope.order(left.id).cmp(&right.envelope.order(right.id)));
-        Ok(records)
+        Ok((records, vanished))
     }
 
     fn record_path(&self, record: &StoredRecord) -> PathBuf {
@@ -479,6 +502,7 @@ impl LockedStore {
                 }
             }
         }
+        self.finish_replacement()?;
         self.finish_removal()?;
         self.recover_ledger()
     }
@@ -502,10 +526,31 @@ pub fn owner(path: &Path) -> Option<Uuid> {
 
 /// An id of version 7 in the millisecond after another one's (RFC 9562, section 6.2), with the random bits of a third.
 fn after(newest: Uuid, random: Uuid) -> Uuid {
-    let millis = (newest.as_u128() >> 80) as u64;
+    at_millis(millis_of(newest).saturating_add(1), random)
+}
+
+/// When an id of version 7 was given, in milliseconds (RFC 9562, section 5.7).
+fn millis_of(id: Uuid) -> u64 {
+    (id.as_u128() >> 80) as u64
+}
+
+/// An id of version 7 at a time, with the random bits of another one.
+fn at_millis(millis: u64, random: Uuid) -> Uuid {
     let mut bits = [0; 10];
     bits.copy_from_slice(&random.as_bytes()[6..]);
-    uuid::Builder::from_unix_timestamp_millis(millis.saturating_add(1), &bits).into_uuid()
+    uuid::Builder::from_unix_timestamp_millis(millis, &bits).into_uuid()
+}
+
+/// A store's description, if it is there.
+fn described(path: &Path) -> Result<Option<Description>, StoreError> {
+    let file = path.join("store.json");
+    let text = match fs::read(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", &file)(error).into()),
+    };
+    let description = serde_json::from_slice::<Description>(&text).ok().filter(|it| it.format == FORMAT);
+    description.ok_or(StoreError::Description { path: file }).map(Some)
 }
 
 fn describe(directory: &Path, description: &Description) -> Result<(), StoreError> {

@@ -33,6 +33,8 @@ enum Operation {
     Retain(usize),
     /// So many of the oldest pending records.
     Discard(usize),
+    /// So many of the oldest pending records, and the rejected ones.
+    Replace(usize),
     /// The clock is set back.
     SetBack,
 }
@@ -44,7 +46,11 @@ enum Selected {
     Pending,
 }
 
-/// What a store must hold. Records are told by their numbers, in the order in which they came.
+/// How often a record can be replaced: its number counts up within as many.
+const GENERATIONS: u64 = 1000;
+
+/// What a store must hold. Records are told by their numbers, in the order in which they came; one that comes for another
+/// one has the number after it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Model {
     pending: Vec<u64>,
@@ -54,6 +60,8 @@ struct Model {
     receipts: u64,
     dropped: u64,
     discarded: u64,
+    /// Records that others came for.
+    replaced: BTreeSet<u64>,
 }
 
 /// A clock that can be set, and that goes on a little each time somebody looks.
@@ -110,15 +118,21 @@ impl Run {
         }
         self.made += 1;
         let (before, mut done) = (self.model.clone(), self.model.clone());
-        let bytes = self.made.to_string();
-        self.numbers.insert(Sha256Digest::of(bytes.as_bytes()), self.made);
-        done.apply(operation, self.made);
+        let number = self.made * GENERATIONS;
+        self.numbers.insert(Sha256Digest::of(number.to_string().as_bytes()), number);
+        done.apply(operation, number);
+        for new in done.replaced.iter().map(|old| old + 1) {
+            self.numbers.insert(Sha256Digest::of(new.to_string().as_bytes()), new);
+        }
         let (result, steps) = faults::with(fault, || {
             let mut store = self.open()?;
-            self.perform(&mut store, operation, bytes.as_bytes())
+            self.perform(&mut store, operation, number.to_string().as_bytes())
         });
+        if matches!(operation, Operation::Replace(_)) {
+            self.tells_of_each_once();
+        }
         let store = self.open().expect("a store that opens whatever happened to it");
-        let found = Model::of(&store, &self.numbers);
+        let found = Model::of(&store, &self.numbers, &done);
         let hit = match fault {
             None => false,
             Some(Fault::Death(at) | Fault::Failure(at, _)) => steps >= at,
@@ -133,8 +147,10 @@ impl Run {
                 assert_eq!(found, done, "after {operation:?}, which was said to be done, with {fault:?}");
             }
             (true, _) => {
+                // Of several records each is the old one or the new one.
+                let between = Model::between(&before, operation, number);
                 assert!(
-                    found == before || found == done,
+                    found == before || found == done || between.contains(&found),
                     "{operation:?} with {fault:?}: {before:?}, {done:?}, {found:?}"
                 );
             }
@@ -176,8 +192,33 @@ impl Run {
                 pending.truncate(*count);
                 store.discard(pending)?;
             }
+            Operation::Replace(count) => {
+                let mut records = store.pending()?;
+                records.sort_unstable_by_key(|record| record.id);
+                records.truncate(*count);
+                records.append(&mut store.rejected()?);
+                let anew = |_: &Store, record: &StoredRecord| {
+                    let number = self.numbers[&record.sha256] + 1;
+                    Ok::<_, StoreError>(Some((envelope(), number.to_string().into_bytes())))
+                };
+                store.replace(&records, anew, &self.clock)?;
+            }
         }
         Ok(())
+    }
+
+    /// Whoever looks without the lock in the middle of a replacement sees each record, the old one or the new one.
+    fn tells_of_each_once(&self) {
+        // There may be no store yet.
+        let Some(store) = Store::open(&self.directory.path().join("store"), CLIENT).unwrap() else { return };
+        let seen = |records: Vec<StoredRecord>| {
+            let mut seen: Vec<_> = records.iter().map(|it| self.numbers[&it.sha256] / GENERATIONS).collect();
+            seen.sort_unstable();
+            seen
+        };
+        let before = |numbers: &[u64]| numbers.iter().map(|number| number / GENERATIONS).collect::<Vec<_>>();
+        assert_eq!(seen(store.pending().unwrap()), before(&self.model.pending));
+        assert_eq!(seen(store.rejected().unwrap()), before(&self.model.rejected));
     }
 
     /// Nothing half done lies about, and what is listed is what it says.
@@ -197,7 +238,10 @@ impl Run {
         for export in store.exports().unwrap() {
             let waits = |record: &ExportedRecord| self.model.pending.contains(&self.numbers[&record.sha256]);
             let newest = export.sequence == self.model.exports.len() as u64;
-            if newest && export.records.iter().any(waits) && self.model.discarded == 0 {
+            let is_replaced = |record: &ExportedRecord| self.model.replaced.contains(&self.numbers[&record.sha256]);
+            if export.records.iter().any(is_replaced) {
+                assert!(store.bundle(export.sequence).is_none(), "a bundle holds what was replaced");
+            } else if newest && export.records.iter().any(waits) && self.model.discarded == 0 {
                 assert!(store.bundle(export.sequence).is_some(), "the newest bundle is kept");
             }
         }
@@ -205,19 +249,23 @@ impl Run {
 }
 
 impl Model {
-    /// What a store holds.
-    fn of(store: &LockedStore, numbers: &BTreeMap<Sha256Digest, u64>) -> Self {
+    /// What a store holds, of the records that could be in it.
+    fn of(store: &LockedStore, numbers: &BTreeMap<Sha256Digest, u64>, done: &Self) -> Self {
         let listed = |mut records: Vec<StoredRecord>| -> Vec<_> {
             records.sort_unstable_by_key(|record| record.id);
             let found: Vec<_> = records.iter().map(|record| numbers[&record.sha256]).collect();
             assert!(found.is_sorted(), "ids are not in the order in which records came: {found:?}");
             found
         };
+        let (pending, rejected) = (listed(store.pending().unwrap()), listed(store.rejected().unwrap()));
+        let there = |number: &u64| pending.contains(number) || rejected.contains(number);
+        let replaced = done.replaced.iter().filter(|old| !there(old)).copied().collect();
         let exports = store.exports().unwrap();
         assert!(exports.iter().zip(1..).all(|(export, number)| export.sequence == number), "a gap in the ledger");
         Self {
-            pending: listed(store.pending().unwrap()),
-            rejected: listed(store.rejected().unwrap()),
+            pending,
+            rejected,
+            replaced,
             exports: exports
                 .iter()
                 .map(|export| (export.records.iter().map(|it| numbers[&it.sha256]).collect(), export.delivered))
@@ -226,6 +274,24 @@ impl Model {
             dropped: store.dropped().values().sum(),
             discarded: store.discarded().values().sum(),
         }
+    }
+
+    /// What a store may hold in the middle of an operation.
+    fn between(before: &Self, operation: &Operation, number: u64) -> Vec<Self> {
+        let Operation::Replace(count) = operation else { return Vec::new() };
+        let all = (*count).min(before.pending.len()) + before.rejected.len();
+        let first = |most: usize| {
+            let mut model = before.clone();
+            model.apply(&Operation::Replace((*count).min(most)), number);
+            // The rejected ones come last.
+            let left = most.saturating_sub((*count).min(before.pending.len()));
+            for (old, new) in before.rejected.iter().zip(&mut model.rejected).skip(left) {
+                model.replaced.remove(old);
+                *new = *old;
+            }
+            model
+        };
+        (0..all).map(first).collect()
     }
 
     fn apply(&mut self, operation: &Operation, made: u64) {
@@ -274,6 +340,12 @@ impl Model {
                 let count = (*count).min(self.pending.len());
                 self.pending.drain(..count);
                 self.discarded += count as u64;
+            }
+            Operation::Replace(count) => {
+                for record in self.pending.iter_mut().take(*count).chain(&mut self.rejected) {
+                    self.replaced.insert(*record);
+                    *record += 1;
+                }
             }
         }
     }
@@ -327,6 +399,7 @@ fn export(store: &LockedStore, records: &[StoredRecord]) -> Result<(), StoreErro
             key: None,
             note: None,
             withheld: Vec::new(),
+            omitted: Vec::new(),
             delivered: false,
             records: entries,
         })
@@ -384,6 +457,17 @@ fn life() -> Vec<Operation> {
         O::Discard(2),
         O::Retain(1),
         O::Put,
+        O::Export(Selected::New),
+        O::Acknowledge { rejects: 0b1 },
+        O::Put,
+        O::Put,
+        O::Export(Selected::Pending),
+        O::Replace(1),
+        O::Acknowledge { rejects: 0 },
+        O::Put,
+        O::Replace(2),
+        O::Export(Selected::Rejected),
+        O::Acknowledge { rejects: 0 },
         O::Export(Selected::New),
         O::Acknowledge { rejects: 0 },
     ]
@@ -444,6 +528,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => any::<u8>().prop_map(|rejects| O::Acknowledge { rejects: rejects & 0b101 }),
         1 => (0_usize..6).prop_map(O::Retain),
         1 => (0_usize..3).prop_map(O::Discard),
+        1 => (0_usize..4).prop_map(O::Replace),
         1 => Just(O::SetBack),
     ]
 }

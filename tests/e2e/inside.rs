@@ -9,7 +9,7 @@ use crate::harness::servers::{ApiServer, free_ports};
 use crate::harness::site::Site;
 use crate::permissions::{Page, grant};
 use crate::sites::{control_plane, minimal_definitions, sound, sound_installation};
-use crate::support::skip;
+use crate::support::{Desk, Printed, skip};
 
 /// Gives the program what it finds in a pod, in a mount namespace of its own.
 const IN_A_POD: &str = r#"
@@ -102,4 +102,31 @@ fn a_pod_finds_its_cluster_and_reads_internal_kubeconfigs() {
     let found = agent.preview(&[]);
     found.has_problems(&[]);
     assert!(found.count("kubermatic", "machineDeployments") > 0, "user clusters were looked at");
+}
+
+#[test]
+fn a_pod_makes_its_identity_with_the_account_that_it_has() {
+    let Some(mut command) = in_a_pod() else { return };
+    let Some(plane) = control_plane() else { return };
+    let server = plane.servers(&["pod"]).remove(0);
+    let page = Page::read();
+    let rules = page.objects(&["telemetry-master.yaml", "telemetry-identity.yaml"]);
+    let token = grant(&server, &rules, "identity");
+    let desk = Desk::new();
+    desk.file("account/token", &token);
+    desk.file("account/ca.crt", server.authority.certificate());
+    desk.file("account/namespace", "telemetry-system");
+    // The rules of tests are renamed, and with them the Secret that they name.
+    let secret = "telemetry-system/kubermatic-telemetry-identity-identity";
+    command.arg(desk.command().get_program()).args(["init", "--secret", secret]).current_dir(desk.path(""));
+    command.env("KUBERMATIC_TELEMETRY_STATE", desk.state()).env_remove("KUBECONFIG");
+    command.env("KUBERMATIC_TELEMETRY_IDENTITY", desk.path("memory/identity"));
+    command.env("KUBERNETES_SERVICE_HOST", server.address.ip().to_string());
+    command.env("KUBERNETES_SERVICE_PORT", server.address.port().to_string());
+    Printed::of(command.output().unwrap()).ok().says("made the Secret");
+    let first = std::fs::read(desk.path("memory/identity/client-uuid")).unwrap();
+    // The pod is started again, with an empty memory.
+    std::fs::remove_dir_all(desk.path("memory")).unwrap();
+    Printed::of(command.output().unwrap()).ok();
+    assert_eq!(std::fs::read(desk.path("memory/identity/client-uuid")).unwrap(), first);
 }

@@ -7,6 +7,7 @@ mod absent;
 mod agent;
 mod commands;
 mod harness;
+mod identity;
 mod inside;
 mod permissions;
 mod proxy;

@@ -10,6 +10,7 @@ use crate::harness::http::Message;
 use crate::harness::kinds::{self, Kind};
 use crate::harness::load::{define, load};
 use crate::harness::servers::{ApiServer, ControlPlane};
+use crate::harness::site::Site;
 use crate::permissions::{Page, grant};
 use crate::proxy::Proxy;
 use crate::sites::{control_plane_with, minimal_definitions, sound, sound_installation};
@@ -52,6 +53,69 @@ fn the_master_is_asked_for_what_the_page_lists_and_nothing_else() {
     let single = ["/version", "/apis/kubermatic.k8c.io/v1", "/api/v1/namespaces/kube-system", "/api/v1/nodes"];
     let expected: BTreeSet<_> = lists.into_iter().chain(secrets).chain(single.map(str::to_owned)).collect();
     assert_eq!(paths, expected);
+}
+
+/// The paths that the master is asked for in a preview.
+fn asked_for(site: &Site, token: &str, options: &[&str]) -> BTreeSet<String> {
+    let paths = Arc::new(Mutex::new(BTreeSet::new()));
+    let proxy = Proxy::start(&site.master, {
+        let paths = Arc::clone(&paths);
+        Arc::new(move |request, _| {
+            paths.lock().unwrap().insert(target(request).1.to_owned());
+        })
+    });
+    Agent::new().look_with(&proxy.kubeconfig(token), options).has_problems(&[]);
+    paths.lock().unwrap().clone()
+}
+
+#[test]
+fn what_is_withheld_is_not_requested_from_the_api_server() {
+    let Some(site) = sound() else { return };
+    let token = grant(&site.master, &Page::read().objects(MASTER), "withheld");
+    let all = asked_for(site, &token, &[]);
+    let kkp = |plural: &str| format!("/apis/kubermatic.k8c.io/v1/{plural}");
+    let nodes = || "/api/v1/nodes".to_owned();
+    let cases = [
+        ("users", vec![kkp("users")]),
+        ("sshKeys", vec![kkp("usersshkeys")]),
+        ("projects", vec![kkp("projects")]),
+        ("nodes", vec![nodes()]),
+        ("kubernetes,users,sshKeys", vec![nodes(), kkp("users"), kkp("usersshkeys")]),
+        ("locations,clusters.cniPlugin,users.isAdmin", Vec::new()),
+    ];
+    for (names, absent) in cases {
+        let asked = asked_for(site, &token, &["--omit", names]);
+        let expected: BTreeSet<_> = all.iter().filter(|path| !absent.contains(path)).cloned().collect();
+        assert!(expected.len() + absent.len() == all.len(), "{absent:?} is never asked for");
+        assert_eq!(asked, expected, "with --omit {names}");
+    }
+}
+
+#[test]
+fn what_is_withheld_needs_no_permission() {
+    let Some(site) = sound() else { return };
+    let mut objects = Page::read().objects(MASTER);
+    for rule in
+        objects.iter_mut().filter_map(|object| object.get_mut("rules")).filter_map(Value::as_array_mut).flatten()
+    {
+        let resources = rule["resources"].as_array_mut().unwrap();
+        resources.retain(|resource| !["users", "usersshkeys"].iter().any(|withheld| resource == withheld));
+    }
+    for object in &mut objects {
+        if let Some(rules) = object.get_mut("rules").and_then(Value::as_array_mut) {
+            rules.retain(|rule| rule["resources"].as_array().is_none_or(|resources| !resources.is_empty()));
+        }
+    }
+    let token = grant(&site.master, &objects, "withheld-without");
+    let agent = Agent::new();
+    let kubeconfig = site.master.kubeconfig(&token);
+    let (users, keys) = (("users", "forbidden"), ("sshKeys", "forbidden"));
+    let incomplete = agent.look_with(&kubeconfig, &[]);
+    let problems = incomplete.records[0]["problems"].as_array().unwrap();
+    for (step, category) in [users, keys] {
+        assert!(problems.iter().any(|it| it["step"] == step && it["category"] == category), "{problems:?}");
+    }
+    agent.look_with(&kubeconfig, &["--omit", "users,sshKeys"]).has_problems(&[]);
 }
 
 /// A master without seeds, whose lists a test may change.

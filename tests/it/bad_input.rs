@@ -547,7 +547,7 @@ fn a_setting_that_says_neither_on_nor_off_is_an_error() {
     for line in ["collect --manifests m", "export -o bundle.tar", "preview"] {
         let before = desk.snapshot();
         let printed = run_with(&desk, "KUBERMATIC_TELEMETRY=maybe", line).code(1);
-        let message = "KUBERMATIC_TELEMETRY is set to something that is neither `on` nor `off`";
+        let message = "KUBERMATIC_TELEMETRY says neither `on` nor `off`";
         tells(&printed, message, "set it to on or off, or use --telemetry on|off");
         desk.unchanged_since(&before, line);
     }

@@ -39,6 +39,11 @@ fn check(path: &str, value: &Value, privacy: Privacy, found: &mut Vec<String>) {
         Privacy::Pseudonyms(_) => {
             value.as_array().is_some_and(|list| list.iter().all(|it| it.as_str().is_some_and(is_pseudonym)))
         }
+        Privacy::Names => {
+            let is_name =
+                |name: &str| !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphabetic() || it == b'.');
+            value.as_array().is_some_and(|list| list.iter().all(|it| it.as_str().is_some_and(is_name)))
+        }
         Privacy::Flag => value.is_boolean(),
         Privacy::Number => value.as_u64().is_some_and(|number| u32::try_from(number).is_ok()),
         _ => value.as_str().is_some_and(|text| is_allowed(text, privacy)),

@@ -125,6 +125,22 @@ fn the_worked_example_of_the_format_works_as_it_is_typed() {
 }
 
 #[test]
+fn the_commands_of_the_page_of_privacy_work_as_they_are_typed() {
+    if Command::new("jq").arg("--version").output().is_err() {
+        return skip("there is no jq, which the page uses");
+    }
+    let blocks = shell_blocks("docs/privacy.md");
+    assert!(blocks.len() > 7, "docs/privacy.md has commands");
+    // A search that finds nothing ends with 1, which is what it is for.
+    let printed = run_block(&format!("{}:", blocks.concat().replace("uniq -c", "uniq -c || true"))).ok();
+    printed.prints("telemetry  off (DO_NOT_TRACK)");
+    printed.prints("telemetry  off (`telemetry` in settings)");
+    printed.prints("withheld   locations, sshKeys, users, versions");
+    printed.prints("withheld   locations, sshKeys, users\n");
+    printed.says("telemetry is off (--telemetry): no bundle was written").says("discarded 2 records");
+}
+
+#[test]
 fn the_commands_of_the_page_of_keys_work_as_they_are_typed() {
     let blocks = shell_blocks("docs/keys.md");
     assert!(blocks.len() > 10, "docs/keys.md has commands");

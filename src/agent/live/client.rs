@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::Config;
 use kube::client::{Body, Client, ClientBuilder};
@@ -125,8 +125,17 @@ impl ApiServer {
 
     /// Reads one JSON document.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Cause> {
+        self.exchange(Method::GET, path, &[]).await
+    }
+
+    /// Sends a JSON document, if it is not empty, and reads one. Where the connection breaks it may be sent again.
+    pub async fn exchange<T: DeserializeOwned>(&self, method: Method, path: &str, body: &[u8]) -> Result<T, Cause> {
         self.insist(async || {
-            let request = Request::get(path).body(Body::empty()).map_err(|_| Cause::Undecodable)?;
+            let mut request = Request::builder().method(method.clone()).uri(path);
+            if !body.is_empty() {
+                request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            }
+            let request = request.body(Body::from(body.to_vec())).map_err(|_| Cause::Undecodable)?;
             let mut answer = self.send(request).await?.into_body();
             // It may be a Secret.
             let mut text = Zeroizing::new(Vec::new());

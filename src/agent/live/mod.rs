@@ -7,6 +7,7 @@
 mod cause;
 mod client;
 pub mod connect;
+pub mod kept;
 pub mod page;
 mod resources;
 mod secrets;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 use super::{Collector, Survey};
 use crate::pseudonym::{Pseudonym, Pseudonymizer};
+use crate::record::withhold::Withholding;
 pub use cause::Cause;
 use client::{ApiServer, Manner, Traffic};
 pub use connect::KubeconfigError;
@@ -47,6 +49,8 @@ pub enum Master {
 pub struct Options {
     /// The collectors that something is read for.
     pub collectors: BTreeSet<Collector>,
+    /// What is withheld: lists that nothing else needs are not even asked for.
+    pub withholding: Withholding,
     /// Where the master is.
     pub master: Master,
     /// Whether every user cluster is looked at.

@@ -148,7 +148,9 @@ impl<'w> Walk<'w> {
                 self.list(master, Place::Master, &resources::CONFIGURATIONS, Step::Configuration, &mut configurations)
                     .await;
             }
-            self.list(master, Place::Master, &resources::SEEDS, Step::Seeds, &mut seeds).await;
+            if self.wants_seeds() {
+                self.list(master, Place::Master, &resources::SEEDS, Step::Seeds, &mut seeds).await;
+            }
         }
         seeds.sort_by(|left: &Object<objects::Seed>, right| left.name.cmp(&right.name));
         let master_nodes = self.nodes(master, Place::Master, Whose::MASTER).await;
@@ -195,6 +197,30 @@ impl<'w> Walk<'w> {
 
     fn wants(&self, collector: Collector) -> bool {
         self.installation.options.collectors.contains(&collector)
+    }
+
+    /// Whether a list of what a collector reads is wanted, by its member in the record.
+    fn wants_list(&self, collector: Collector, member: &str) -> bool {
+        self.wants(collector) && !self.installation.options.withholding.withholds(collector.kind(), member)
+    }
+
+    fn wants_nodes(&self) -> bool {
+        self.wants_list(Collector::Kubernetes, "nodes")
+    }
+
+    fn wants_machine_deployments(&self) -> bool {
+        self.wants_list(Collector::Kubermatic, "machineDeployments")
+    }
+
+    /// Whether user clusters are connected to, where they are to be looked at.
+    fn wants_user_clusters(&self) -> bool {
+        self.wants_nodes() || self.wants_machine_deployments()
+    }
+
+    /// Whether seeds are connected to, which takes what their objects say.
+    fn wants_seeds(&self) -> bool {
+        let rows = ["seeds", "clusters"].into_iter().any(|member| self.wants_list(Collector::Kubermatic, member));
+        rows || self.wants_user_clusters()
     }
 
     fn is_given(&self, name: &str) -> bool {
@@ -249,6 +275,9 @@ impl<'w> Walk<'w> {
         step: Step,
         add: impl FnMut(&mut Rows<'_, R>, &Object<T>),
     ) -> Vec<R> {
+        if !self.wants_list(Collector::Kubermatic, step.as_str()) {
+            return Vec::new();
+        }
         let mut rows = Rows::new(self.names, step);
         let mut making = Making { rows: &mut rows, add };
         self.list(master, Place::Master, resource, step, &mut making).await;
@@ -257,7 +286,7 @@ impl<'w> Walk<'w> {
 
     /// The nodes of a cluster, if they are wanted.
     async fn nodes(&self, server: &ApiServer, place: Place, whose: Whose<'_>) -> Vec<Node> {
-        if !self.wants(Collector::Kubernetes) {
+        if !self.wants_nodes() {
             return Vec::new();
         }
         let mut rows = Rows::new(self.names, Step::Nodes);
@@ -324,6 +353,9 @@ impl<'w> Walk<'w> {
         }
         let strategy = configuration.strategy_of(object.fields.as_ref());
         self.clusters(&server, place, strategy, &mut found).await;
+        if !self.wants_user_clusters() {
+            return found;
+        }
         match self.identified(&server, master_uid).await {
             Ok((uid, is_master)) => (found.uid, found.is_master) = (Some(uid), is_master),
             Err(cause) => {
@@ -350,7 +382,8 @@ impl<'w> Walk<'w> {
 
     async fn clusters(&self, server: &ApiServer, place: Place, strategy: &str, found: &mut SeedFound<'w>) {
         let every = self.installation.options.user_clusters;
-        if !self.wants(Collector::Kubermatic) && !every && self.installation.kubeconfigs.is_empty() {
+        let looks_further = self.wants_user_clusters() && (every || !self.installation.kubeconfigs.is_empty());
+        if !self.wants_list(Collector::Kubermatic, "clusters") && !looks_further {
             return;
         }
         let is_target = |name: &str| {
@@ -358,7 +391,7 @@ impl<'w> Walk<'w> {
             if given {
                 self.met.borrow_mut().insert(name.to_owned());
             }
-            every || given
+            (every || given) && self.wants_user_clusters()
         };
         let mut sink = Clusters {
             rows: &mut found.clusters,
@@ -409,7 +442,7 @@ impl<'w> Walk<'w> {
         seed: &str,
         cluster: &str,
     ) -> Vec<MachineDeployment> {
-        if !self.wants(Collector::Kubermatic) {
+        if !self.wants_machine_deployments() {
             return Vec::new();
         }
         let step = Step::MachineDeployments;
@@ -507,6 +540,10 @@ impl<'w> Walk<'w> {
     }
 
     fn unknown_kubeconfigs(&self) -> Vec<usize> {
+        if !self.wants_list(Collector::Kubermatic, "clusters") && !self.wants_user_clusters() {
+            // Nobody looked.
+            return Vec::new();
+        }
         let met = self.met.borrow();
         let given = self.installation.options.kubeconfigs.iter().enumerate();
         given.filter(|(_, (name, _))| !met.contains(name)).map(|(index, _)| index + 1).collect()

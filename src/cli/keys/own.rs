@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+#[cfg(feature = "agent")]
+use kubermatic_telemetry::identity::Change;
 use kubermatic_telemetry::identity::{Identity, LockedIdentity};
 use kubermatic_telemetry::keys::rotation::Link;
 use kubermatic_telemetry::keys::{KeyId, SigningKey};
@@ -15,6 +17,8 @@ use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::files::Target;
+#[cfg(feature = "agent")]
+use crate::cli::kept::{self, SecretArgs};
 use crate::cli::output::{Output, count};
 use crate::cli::passphrase::{ImportPassphraseArgs, NewPassphraseArgs, PassphraseArgs, read_private_key};
 
@@ -47,6 +51,9 @@ pub struct RotateArgs {
     passphrase: PassphraseArgs,
     #[command(flatten)]
     import_passphrase: ImportPassphraseArgs,
+    #[cfg(feature = "agent")]
+    #[command(flatten)]
+    secret: SecretArgs,
 }
 
 /// Set, change or remove the passphrase of the signing key.
@@ -61,6 +68,9 @@ pub struct ProtectArgs {
     passphrase: PassphraseArgs,
     #[command(flatten)]
     new_passphrase: NewPassphraseArgs,
+    #[cfg(feature = "agent")]
+    #[command(flatten)]
+    secret: SecretArgs,
 }
 
 pub fn show(context: &Context, output: &Output) -> Done {
@@ -76,6 +86,7 @@ pub fn show(context: &Context, output: &Output) -> Done {
             "publicKey": public.to_pem(),
             "encrypted": identity.is_encrypted(),
             "replaces": identity.replaces(),
+            "secret": identity.secret().map(ToString::to_string),
             "rotation": rotation.iter().map(link).collect::<Vec<Value>>(),
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -84,6 +95,9 @@ pub fn show(context: &Context, output: &Output) -> Done {
     output.line(&format!("key      {}", public.id()))?;
     let protection = if identity.is_encrypted() { "encrypted with a passphrase" } else { "not encrypted" };
     output.line(&format!("private  {protection}"))?;
+    if let Some(secret) = identity.secret() {
+        output.line(&format!("secret   {secret}"))?;
+    }
     if let Some(replaces) = identity.replaces() {
         output.line(&format!("replaces {replaces}"))?;
     }
@@ -122,7 +136,11 @@ pub fn rotate(args: &RotateArgs, context: &Context, output: &Output) -> Done {
     let locked = LockedIdentity::open(&identity)?;
     let old = locked.public_key().id();
     let protection = passphrase.as_ref().or(own.as_ref());
-    let rotated = locked.rotate(passphrase.as_ref(), &next, protection, &confirmed, context.environment())?;
+    let change = locked.rotation(passphrase.as_ref(), &next, protection, &confirmed, context.environment())?;
+    #[cfg(feature = "agent")]
+    let rotated = commit(locked, &change, &args.secret, output)?;
+    #[cfg(not(feature = "agent"))]
+    let rotated = locked.commit(&change, None)?;
     let links = rotated.unconfirmed(&confirmed).len();
     output.note(&format!("the key {} follows {old}, which says so with its signature", rotated.public_key().id()));
     output.note(&format!(
@@ -158,7 +176,11 @@ pub fn protect(args: &ProtectArgs, context: &Context, output: &Output) -> Done {
     let new = if args.remove { None } else { Some(args.new_passphrase.source().read_new("the signing key")?) };
     let locked = LockedIdentity::open(&identity)?;
     let before = locked.is_encrypted();
-    locked.protect(passphrase.as_ref(), new.as_ref(), context.environment())?;
+    let change = locked.protection(passphrase.as_ref(), new.as_ref(), context.environment())?;
+    #[cfg(feature = "agent")]
+    commit(locked, &change, &args.secret, output)?;
+    #[cfg(not(feature = "agent"))]
+    locked.commit(&change, None)?;
     output.note(match (before, new.is_some()) {
         (false, true) => "the signing key is encrypted with a passphrase now",
         (true, true) => "the signing key has another passphrase now",
@@ -169,6 +191,15 @@ pub fn protect(args: &ProtectArgs, context: &Context, output: &Output) -> Done {
         output.note("copies of its file from before, such as backups, are as they were: replace them");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Changes the Secret that the identity comes from, if it does and is named, and then the directory.
+#[cfg(feature = "agent")]
+fn commit(locked: LockedIdentity, change: &Change, args: &SecretArgs, output: &Output) -> Result<Identity, Failure> {
+    if let Some(name) = &args.secret {
+        kept::change(name, args, &locked, change, output)?;
+    }
+    Ok(locked.commit(change, args.secret.as_ref())?)
 }
 
 /// The keys that receipts have confirmed, as far as this installation's store knows.

@@ -37,6 +37,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use super::archive::Archive;
@@ -231,7 +232,9 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
     request.extensions_mut().insert(RequestId(id.clone()));
     let (parts, body) = request.into_parts();
     let (body, rest) = linger::lend(body, &parts.headers);
-    let mut response = next.run(Request::from_parts(parts, body)).await;
+    // Whatever is logged on the way says which request it is of, at every level.
+    let span = tracing::error_span!("request", request = %id);
+    let mut response = next.run(Request::from_parts(parts, body)).instrument(span).await;
     // Whoever is too slow sends nothing that an answer could get lost behind.
     if response.status() != StatusCode::REQUEST_TIMEOUT {
         rest.drain().await;

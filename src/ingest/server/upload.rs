@@ -55,7 +55,9 @@ impl Service {
         let file = spool::receive(self, caller, body).await?;
         let checking = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Problem::internal())?;
         let (service, caller) = (Arc::clone(self), caller.clone());
-        let accepted = tokio::task::spawn_blocking(move || service.accept(file, caller, checking)).await;
+        let span = tracing::Span::current();
+        let accepted = move || span.in_scope(|| service.accept(file, caller, checking));
+        let accepted = tokio::task::spawn_blocking(accepted).await;
         accepted.map_err(|_| Problem::internal())?
     }
 

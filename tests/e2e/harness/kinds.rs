@@ -49,6 +49,14 @@ const OTHERS: &[Kind] = &[
     kind(RBAC, "Role", "roles", true, false),
     kind(RBAC, "RoleBinding", "rolebindings", true, false),
     kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false, false),
+    kind("v1", "ConfigMap", "configmaps", true, false),
+    kind("v1", "PersistentVolume", "persistentvolumes", false, true),
+    kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", true, true),
+    kind("v1", "Pod", "pods", true, true),
+    kind("batch/v1", "CronJob", "cronjobs", true, true),
+    kind("apps/v1", "Deployment", "deployments", true, true),
+    kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", true, false),
+    kind("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", true, false),
 ];
 
 impl Kind {

@@ -5,6 +5,7 @@ use std::fs;
 
 use kubermatic_telemetry::agent::{Collector, Survey, manifests};
 use kubermatic_telemetry::pseudonym::Pseudonymizer;
+use kubermatic_telemetry::record::withhold::Withholding;
 use libfuzzer_sys::fuzz_target;
 
 const SEED: &str = r#"{"apiVersion":"kubermatic.k8c.io/v1","kind":"Seed","metadata":{"name":"s"},"spec":{}}"#;
@@ -20,6 +21,7 @@ fuzz_target!(|input: &[u8]| {
     let names = Pseudonymizer::new([1; 32]);
     let mut survey = Survey::of(&found.inventory, &names);
     for collector in Collector::ALL {
-        assert!(collector.collect(&mut survey, "2026-01-31T12:00:00Z").is_ok_and(|record| record.is_some()));
+        let record = collector.collect(&mut survey, "2026-01-31T12:00:00Z", &Withholding::default());
+        assert!(record.is_ok_and(|record| record.is_some()));
     }
 });

@@ -125,6 +125,7 @@ impl Site {
             projects: self.projects.clone(),
             ssh_keys: self.keys.clone(),
             machine_deployments: self.machine_deployments.clone(),
+            withheld: None,
         }
     }
 

@@ -60,7 +60,8 @@ impl Server {
             let Some(Ok(line)) = lines.next() else { panic!("the server did not start: {before:?}") };
             if let Some((_, address)) = line.split_once("listening on http").and_then(|(_, rest)| rest.split_once("//"))
             {
-                break address.parse().unwrap();
+                // A structured line goes on behind it.
+                break address.split('"').next().unwrap().parse().unwrap();
             }
             before.push(line);
         };

@@ -1,14 +1,15 @@
 //! `send`: what is delivered, what is tried again, and what a person hears of it.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{Answer, PATIENCE, Server, exported, send, vector};
-use crate::support::Desk;
+use crate::support::{Desk, Printed};
 
 /// What a moody server does with one request.
 #[derive(Debug, Clone)]
@@ -140,6 +141,29 @@ fn switched_off_nothing_is_connected_to() {
     let off = desk.line(&format!("send --url {} --telemetry off", moody.url())).ok();
     off.says("telemetry is off (--telemetry): nothing was sent");
     assert_eq!(moody.requests(), 0);
+}
+
+#[test]
+fn sending_can_wait_a_while_by_chance_and_can_be_stopped_meanwhile() {
+    let desk = Desk::new();
+    desk.collect();
+    let server = Server::open(&desk);
+    let key = desk.path("archive/receipt-key.pub.pem");
+    let send = |splay: &str| {
+        let mut command = desk.command();
+        command.args(["send", "--splay", splay, "--url", &server.url()]).env("KUBERMATIC_TELEMETRY_RECEIPT_KEY", &key);
+        command
+    };
+    let mut child = send("364d").stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.starts_with("sending in "), "{said}");
+    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", child.id())]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(pending(&desk), 2, "nothing was sent");
+    Printed::of(send("1s").output().unwrap()).ok().says("2 records acknowledged");
 }
 
 #[test]
@@ -374,4 +398,50 @@ fn two_at_once_deliver_everything_once() {
     assert_eq!((codes, pending(&desk)), (vec![0; 4], 0));
     let accepted = server.metric("kubermatic_telemetry_records_total{result=\"accepted\"}");
     assert_eq!(accepted, 2);
+}
+
+#[test]
+fn a_kept_bundle_that_holds_what_is_withheld_now_is_not_sent_again() {
+    let desk = Desk::new();
+    let server = Server::open(&desk);
+    // The first attempt comes to nothing, so that its bundle waits in the store.
+    desk.collect();
+    let nowhere = Moody::new(None, vec![says("503 Service Unavailable", "", "busy"); 50]);
+    send(&desk, &nowhere.url(), "--deadline 1s").ok();
+    assert!(nowhere.requests() > 0);
+    let moody = Moody::new(Some(server.address), vec![Mood::Fair; 2]);
+    let said = send(&desk, &moody.url(), "--omit users,kubernetes").ok();
+    said.says("removed 1 stored bundle that may hold what is withheld");
+    let bodies = moody.bodies.lock().unwrap().clone();
+    assert_eq!(bodies.len(), 1, "one bundle, which was packed anew");
+    desk.file("sent.tar", &bodies[0]);
+    desk.line("inspect sent.tar --extract out").ok().prints("withheld   kubernetes, users\n");
+    let files = desk.tree("out");
+    assert_eq!(files.len(), 1);
+    let record = std::fs::read_to_string(desk.path("out").join(&files[0])).unwrap();
+    assert!(record.contains("sshKeys") && !record.contains("isAdmin"), "{record}");
+    // The nodes' record waits until its kind is allowed again.
+    assert_eq!(pending(&desk), 1);
+    send(&desk, &moody.url(), "").ok();
+    assert_eq!(pending(&desk), 0);
+}
+
+#[test]
+fn a_bundle_from_a_file_of_this_client_obeys_as_well() {
+    let desk = Desk::new();
+    let server = Server::open(&desk);
+    let bundle = exported(&desk);
+    let moody = Moody::new(Some(server.address), vec![Mood::Fair; 2]);
+    let refused = send(&desk, &moody.url(), "--bundle bundle.tar --omit users").code(1);
+    refused.says("bundle.tar holds what is withheld: users").says("hint: export anew");
+    assert_eq!(moody.requests(), 0);
+    // What it does not hold does not matter, nor what somebody else withholds from theirs.
+    let elsewhere = Desk::new();
+    elsewhere.line("init").ok();
+    elsewhere.file("bundle.tar", &bundle);
+    let key = desk.path("archive/receipt-key.pub.pem");
+    let url = moody.url();
+    let line =
+        ["send", "--url", &url, "--bundle", "bundle.tar", "--omit", "users", "--receipt-key", key.to_str().unwrap()];
+    elsewhere.run(line).ok();
 }

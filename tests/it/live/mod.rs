@@ -1,7 +1,8 @@
 //! The live source: the whole program against fake API servers.
 //!
 //! `whole` is what comes of a sound installation, `lists` what becomes of a list that fails, `seeds` the ways to seeds
-//! and user clusters, `ends` what a run leaves behind, `stays` how it is stopped, and `told` what it never tells.
+//! and user clusters, `ends` what a run leaves behind, `stays` how it is stopped, `told` what it never tells, and
+//! `withheld` what is not even asked for.
 
 mod ends;
 mod lists;
@@ -9,6 +10,7 @@ mod seeds;
 mod stays;
 mod told;
 mod whole;
+mod withheld;
 
 use serde_json::{Value, json};
 
