@@ -220,7 +220,8 @@ fn a_record_that_no_bundle_could_carry_is_not_stored_and_does_not_stop_the_other
     desk.file("zeros.json", format!("{head}{}0]}}", "0,".repeat(8_000_000)));
     desk.file("large.json", format!("{head}\"{}\"]}}", "0123456789".repeat(3_400_000)));
     let line = "collect --allow-kind my-product --record";
-    desk.line(&format!("{line} zeros.json")).code(1).says("zeros.json: the size of the decompressed record in bytes");
+    let refused = desk.line(&format!("{line} zeros.json")).code(1);
+    refused.says("zeros.json: how many times the payload the decompressed records are exceeds the limit `ratio`");
     desk.line(&format!("{line} large.json")).code(1).says("large.json is larger than");
     desk.file(
         "columns.json",
