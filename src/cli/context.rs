@@ -109,6 +109,11 @@ impl Context {
         Ok(identity)
     }
 
+    /// The identity, or none also where there is no place for one, as on a machine that only carries for others.
+    pub fn identity_anywhere(&self) -> Result<Option<Identity>, Failure> {
+        if self.global.identity.is_none() && self.state().is_err() { Ok(None) } else { self.identity() }
+    }
+
     /// The store of a client, if there is one.
     pub fn store(&self, identity: &Identity) -> Result<Option<Store>, Failure> {
         Ok(Store::open(&self.store_path()?, identity.client())?)

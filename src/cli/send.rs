@@ -309,7 +309,7 @@ impl Sender<'_> {
         drop(progress);
         let mut verified = verified.map_err(|error| Failure::from(error).context(shown(path)))?;
         let (client, manifest_sha256) = (verified.manifest.client, verified.manifest_sha256);
-        let own = self.context.identity()?.filter(|identity| identity.client() == client);
+        let own = self.context.identity_anywhere()?.filter(|identity| identity.client() == client);
         if own.is_some() {
             self.holds_nothing_withheld(&mut verified, path)?;
         }
