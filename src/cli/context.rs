@@ -110,6 +110,7 @@ impl Context {
     }
 
     /// The identity, or none also where there is no place for one, as on a machine that only carries for others.
+    #[cfg(feature = "agent")]
     pub fn identity_anywhere(&self) -> Result<Option<Identity>, Failure> {
         if self.global.identity.is_none() && self.state().is_err() { Ok(None) } else { self.identity() }
     }
