@@ -36,6 +36,8 @@ mod serve;
 #[cfg(feature = "agent")]
 mod source;
 mod status;
+#[cfg(feature = "ingest")]
+mod tables;
 mod terminal;
 mod values;
 mod verify;
@@ -140,6 +142,8 @@ enum Verb {
     Send(send::Args),
     #[cfg(feature = "ingest")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "ingest")]
+    Tables(tables::Args),
 }
 
 /// Runs the program with these arguments.
@@ -191,5 +195,7 @@ fn dispatch(cli: Cli, output: &Output) -> Done {
         Verb::Send(args) => send::run(&args, &context, output),
         #[cfg(feature = "ingest")]
         Verb::Serve(args) => serve::run(&args, output),
+        #[cfg(feature = "ingest")]
+        Verb::Tables(args) => tables::run(&args, output),
     }
 }

@@ -46,5 +46,6 @@ mod site;
 mod states;
 mod store;
 mod support;
+mod tables;
 mod upkeep;
 mod vectors;
