@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::archive::{Archive, ArchiveError, client_prefix};
+use super::archive::{Archive, ArchiveError, Large, client_prefix};
 use super::audit::{self, Refusal, Unwritten};
 use super::records::{self, Present};
 use super::{chain, owner};
@@ -357,14 +357,11 @@ impl Ingest<'_> {
 
     /// Keeps the bundle itself; tells whether it was not there.
     fn store_bundle<R: Read + Seek>(&self, name: &str, verified: &mut Verified<R>) -> Result<bool, IngestError> {
-        let is_there = self.archive.has(name)?;
         let mut bundle = verified.bundle().map_err(ArchiveError::Bundle)?;
-        if is_there {
-            return Ok(false);
-        }
         match self.archive.store_large(name, &mut bundle)? {
-            Some(small) => Ok(self.archive.create(name, small)?),
-            None => Ok(true),
+            Large::Small(contents) => Ok(self.archive.create(name, contents)?),
+            Large::Made => Ok(true),
+            Large::Present => Ok(false),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::bundle::Limits;
 use crate::bundle::limits::Limit;
 use crate::bundle::verify::{self, EachError, Verified};
 use crate::digest::Sha256Digest;
-use crate::ingest::archive::{Archive, ArchiveError};
+use crate::ingest::archive::{Archive, ArchiveError, Large};
 use crate::ingest::{bundle_name, owner};
 use crate::keys::PublicKey;
 use crate::keys::keyring::{Trust, Trusts};
@@ -161,7 +161,7 @@ impl<'a> Sink<'a> {
         if self.mode == Mode::Replace {
             return Ok(self.archive.replace(&name, &mut file)?);
         }
-        if let Some(small) = self.archive.store_large(&name, &mut file)? {
+        if let Large::Small(small) = self.archive.store_large(&name, &mut file)? {
             self.waiting.push((name, small));
         }
         let waiting: usize = self.waiting.iter().map(|(_, contents)| contents.len()).sum();

@@ -5,6 +5,7 @@
 //! `tables/` nothing changes, and below `compacted/` a month is there as a whole or not at all, whenever somebody looks
 //! and wherever this is killed. What comes late for a month that was compacted is in it after the next run.
 
+use std::collections::BTreeSet;
 use std::io::{Seek as _, SeekFrom};
 
 use sha2::{Digest as _, Sha256};
@@ -38,17 +39,19 @@ pub struct Compacted {
 /// # Errors
 /// The archive fails, or one of its tables can't be read.
 pub fn compact(archive: &Archive, month: &str, progress: Progress<'_>) -> Result<Compacted, TablesError> {
-    let mut work = Vec::new();
-    for table in &TABLES {
-        let directories = archive.list_directories(&format!("{TABLES_PREFIX}/{}", table.name))?;
+    let mut work = BTreeSet::new();
+    for (at, table) in TABLES.iter().enumerate() {
+        // Also those that have no rows any more, because a client was deleted.
+        let mut directories = archive.list_directories(&format!("{TABLES_PREFIX}/{}", table.name))?;
+        directories.extend(archive.list_directories(&format!("{COMPACTED_PREFIX}/{}", table.name))?);
         let months =
             directories.into_iter().filter(|name| name.strip_prefix("month=").is_some_and(|name| name < month));
-        work.extend(months.map(|month| (table, month)));
+        work.extend(months.map(|month| (at, month)));
     }
     let mut compacted = Compacted { months: work.len() as u64, ..Compacted::default() };
     for (done, (table, directory)) in (0..).zip(&work) {
         progress(done, work.len() as u64);
-        if let Some(files) = compact_month(archive, table, directory)? {
+        if let Some(files) = compact_month(archive, &TABLES[*table], directory)? {
             compacted.written += 1;
             compacted.files += files;
         }

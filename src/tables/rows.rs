@@ -29,6 +29,11 @@ pub(crate) enum Cell {
     Texts(Vec<String>),
 }
 
+/// How many texts a list has at most; one of more is left out, since each takes far more memory than in the record.
+const MOST_TEXTS: usize = 1 << 16;
+/// How long a UUID is with its quotes.
+const SHORT: usize = 38;
+
 /// The values of a row, in the order of its table's columns.
 pub(crate) type Row = Vec<Cell>;
 
@@ -86,17 +91,20 @@ pub(crate) fn each<E>(
     let record = Record { text: document.bytes(), document, place, is_known };
     for (index, table) in TABLES.iter().enumerate() {
         match table.rows {
-            Rows::Records => visit(index, record.row(table, None, 0, 0))?,
+            Rows::Records => visit(index, record.row(table, None, &Cell::Null, 0))?,
             _ if !is_known => {}
             Rows::Array(array) => {
+                let kind = Cell::Text(place.entry.kind.to_string());
                 for (position, at) in record.objects(array).enumerate() {
-                    visit(index, record.row(table, Some(at), 0, position))?;
+                    visit(index, record.row(table, Some(at), &kind, position))?;
                 }
             }
             Rows::Nested(outer, inner) => {
                 for parent in record.objects(outer) {
+                    // Looked for once: it may lie behind all of what is in there.
+                    let uuid = record.short(parent, "uuid");
                     for (position, at) in record.inner(parent, inner).enumerate() {
-                        visit(index, record.row(table, Some(at), parent, position))?;
+                        visit(index, record.row(table, Some(at), &uuid, position))?;
                     }
                 }
             }
@@ -115,7 +123,7 @@ struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// A row of the object at `at`, or of the record itself, which lies in the one at `parent`.
-    fn row(&self, table: &Table, at: Option<usize>, parent: usize, position: usize) -> Row {
+    fn row(&self, table: &Table, at: Option<usize>, parent: &Cell, position: usize) -> Row {
         let mut row: Row = table.columns().map(|column| self.own(column, parent, position)).collect();
         match at {
             Some(at) => self.fill(table, &mut row, at, &[]),
@@ -125,7 +133,7 @@ impl<'a> Record<'a> {
     }
 
     /// What is not a member of the entity.
-    fn own(&self, column: &Column, parent: usize, position: usize) -> Cell {
+    fn own(&self, column: &Column, parent: &Cell, position: usize) -> Cell {
         match column.origin {
             Origin::Client => Cell::Text(self.place.client.to_string()),
             Origin::RecordId => Cell::Text(self.place.entry.id.to_string()),
@@ -133,7 +141,7 @@ impl<'a> Record<'a> {
             Origin::Bundle => Cell::Text(self.place.bundle.to_string()),
             Origin::Size => whole(self.text.len()),
             Origin::Position => whole(position),
-            Origin::Parent(name) => self.member(parent, name).map_or(Cell::Null, |at| self.read(column.kind, at)),
+            Origin::Parent => parent.clone(),
             Origin::Count(array) if self.is_known && self.array(array).is_some() => whole(self.objects(array).count()),
             // The one count of rows that lie deeper.
             Origin::Computed if self.is_known && self.array("seeds").is_some() => {
@@ -211,6 +219,12 @@ impl<'a> Record<'a> {
         Members::of_object(self.text, at).find(|member| member.name == name.as_bytes()).map(|member| member.value)
     }
 
+    /// A member of the object at `at` that is told again in every row in it, if it is no longer than a UUID is.
+    fn short(&self, at: usize, name: &str) -> Cell {
+        let value = self.member(at, name).filter(|value| value.len() <= SHORT);
+        value.map_or(Cell::Null, |at| self.read(Type::Text, at))
+    }
+
     fn string(&self, at: Range<usize>) -> Option<String> {
         walk::string(self.text, at).map(|raw| text_of(raw).into_owned())
     }
@@ -226,7 +240,7 @@ impl<'a> Record<'a> {
                 number.map_or(Cell::Null, Cell::Number)
             }
             (Type::Texts, [b'[', ..]) => {
-                Cell::Texts(Elements::new(self.text, at.start).filter_map(|element| self.string(element)).collect())
+                texts(Elements::new(self.text, at.start).filter_map(|element| self.string(element)))
             }
             _ => Cell::Null,
         }
@@ -241,13 +255,19 @@ impl<'a> Record<'a> {
     }
 
     fn capacities(&self, at: usize) -> Cell {
-        Cell::Texts(self.resources(at).map(|(resource, quantity)| format!("{resource}={quantity}")).collect())
+        texts(self.resources(at).map(|(resource, quantity)| format!("{resource}={quantity}")))
     }
 
     fn capacity(&self, at: usize, resource: &str, scale: i64) -> Cell {
         let found = self.resources(at).find(|(name, _)| name == resource);
         found.and_then(|(_, text)| quantity(&text, scale)).map_or(Cell::Null, Cell::Number)
     }
+}
+
+/// A list, unless it is longer than any that means something.
+fn texts(texts: impl Iterator<Item = String>) -> Cell {
+    let texts: Vec<_> = texts.take(MOST_TEXTS + 1).collect();
+    if texts.len() > MOST_TEXTS { Cell::Null } else { Cell::Texts(texts) }
 }
 
 /// Where the objects of the array at `at` begin, if there is one.

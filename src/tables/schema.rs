@@ -46,8 +46,8 @@ pub(crate) enum Origin {
     Size,
     /// A member of the entity, by the names on the way there.
     Member(&'static [&'static str]),
-    /// A member of what the entity lies in.
-    Parent(&'static str),
+    /// What the entity lies in: for rows of an array the record's kind, for nested ones the UUID of the outer row.
+    Parent,
     /// How many rows an array of the record has; nothing if it is not there.
     Count(&'static str),
     /// How much a node has of a resource, in units of `1 / scale`.
@@ -202,7 +202,7 @@ pub static TABLES: [Table; 10] = [
         about: "a datacenter of a seed",
         rows: Rows::Nested("seeds", "datacenters"),
         own: &[
-            column("seed_uuid", Type::Text, Origin::Parent("uuid")),
+            column("seed_uuid", Type::Text, Origin::Parent),
             text("datacenter_uuid", &["uuid"]),
             text("country", &["country"]),
             text("location", &["location"]),
@@ -303,7 +303,7 @@ pub static TABLES: [Table; 10] = [
         rows: Rows::Array("problems"),
         own: &[
             required(column("position", Type::Number, Origin::Position)),
-            required(column("kind", Type::Text, Origin::Parent("kind"))),
+            required(column("kind", Type::Text, Origin::Parent)),
             text("step", &["step"]),
             text("category", &["category"]),
             text("concerns", &["concerns"]),

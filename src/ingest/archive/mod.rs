@@ -179,6 +179,16 @@ pub(crate) struct Page {
     pub is_last: bool,
 }
 
+/// What became of an object that may be large.
+pub(crate) enum Large {
+    /// Nothing: it is small, and these are its contents.
+    Small(Vec<u8>),
+    /// It was made.
+    Made,
+    /// It was there.
+    Present,
+}
+
 /// The object that tells an archive's format.
 #[derive(Deserialize)]
 struct Mark {
@@ -303,15 +313,15 @@ impl Archive {
 
     /// Stores an object of more than one part, whose name is fixed by its contents, so that writing it twice is
     /// harmless. Of a smaller one the contents are given back, to be made together with others.
-    pub(crate) fn store_large(&self, name: &str, contents: &mut impl Read) -> Result<Option<Vec<u8>>, ArchiveError> {
+    pub(crate) fn store_large(&self, name: &str, contents: &mut impl Read) -> Result<Large, ArchiveError> {
         let first = read_part(contents)?;
         if first.len() < PART {
-            return Ok(Some(first));
+            return Ok(Large::Small(first));
         }
         if self.has(name)? {
-            return Ok(None);
+            return Ok(Large::Present);
         }
-        self.upload(name, first, contents).map(|()| None)
+        self.upload(name, first, contents).map(|()| Large::Made)
     }
 
     /// Stores an object in parts, the first of which was read already.

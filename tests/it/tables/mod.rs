@@ -1,9 +1,11 @@
 //! The tables, read with the engines that people use, against counts from the records themselves.
 
+mod documentation;
 mod engines;
 mod export;
 mod interrupted;
 mod made;
+mod memory;
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -17,6 +19,7 @@ in_each_place!(
     engines_find_every_record_once_whatever_came_how_often_and_when,
     tables_are_made_again_from_bundles_that_came_before_them,
     what_comes_late_for_a_compacted_month_is_in_it_after_the_next_run,
+    rows_that_are_gone_are_gone_from_compacted_months_after_the_next_run,
 );
 
 /// How many installations there are, and how many bundles of each.
@@ -180,4 +183,19 @@ fn what_comes_late_for_a_compacted_month_is_in_it_after_the_next_run(place: &Pla
     let written = place.tables(&format!("compact --before {BEFORE} --json")).ok().json()["written"].as_u64().unwrap();
     assert!(written > 0);
     check(place, &expected(place, &bundles), COMPACTED, "after the next run");
+}
+
+fn rows_that_are_gone_are_gone_from_compacted_months_after_the_next_run(place: &Place) {
+    let bundles = fleet(2, 6);
+    send(place, &bundles);
+    place.tables(&format!("compact --before {BEFORE}")).ok();
+    // As somebody does by hand who deletes a client: of some months nothing is left.
+    let stay: Vec<_> = bundles.into_iter().filter(|bundle| bundle.number != 0).collect();
+    let of_zero = place.with(&format!("clients/{}/bundles/", client(0).0));
+    for (name, _) in of_zero {
+        let digest = name.rsplit('/').next().unwrap().trim_end_matches(".tar");
+        place.with("tables/").iter().filter(|(name, _)| name.contains(digest)).for_each(|(name, _)| place.remove(name));
+    }
+    place.tables(&format!("compact --before {BEFORE}")).ok();
+    check(place, &expected(place, &stay), COMPACTED, "after it was deleted");
 }
