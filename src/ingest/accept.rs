@@ -106,6 +106,7 @@ impl From<TablesError> for IngestError {
 
 impl IngestError {
     /// The stable code of a refusal, if it is one: a verdict on the bundle, and not something that will pass.
+    #[must_use]
     pub fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Verify(VerifyError::Io(_) | VerifyError::TrustUnavailable(_) | VerifyError::Changed) => None,

@@ -78,7 +78,9 @@ pub(crate) fn complete(
 /// What is in the archive was within the limits that held when it came.
 fn no_limits() -> Limits {
     let mut limits = Limits::default();
-    Limit::ALL.iter().for_each(|limit| limits.set(*limit, u64::MAX));
+    for limit in Limit::ALL {
+        limits.set(*limit, u64::MAX);
+    }
     limits
 }
 

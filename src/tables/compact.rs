@@ -6,6 +6,7 @@
 //! and wherever this is killed. What comes late for a month that was compacted is in it after the next run.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::{Seek as _, SeekFrom};
 
 use sha2::{Digest as _, Sha256};
@@ -93,7 +94,16 @@ fn sources(archive: &Archive, table: &Table, prefix: &str) -> Result<String, Tab
         digest.update(format!("{object} {size}\n"));
         Ok(())
     })?;
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&digest.finalize()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Visits the files of a month, in the order of their names, a page of them in memory at a time.

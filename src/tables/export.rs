@@ -1,5 +1,6 @@
 //! A table as one file, for people without an engine: CSV, JSON lines or Parquet.
 
+use std::fmt::Write as FmtWrite;
 use std::io::{BufWriter, Write};
 
 use jiff::Timestamp;
@@ -141,8 +142,10 @@ fn escaped_json(json: &str) -> String {
         if is_safe(c) {
             escaped.push(c);
         } else {
-            let units = c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
-            escaped.push_str(&units);
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = FmtWrite::write_fmt(&mut escaped, format_args!("\\u{unit:04x}"));
+            }
         }
     }
     escaped

@@ -41,7 +41,7 @@ impl<W: Write + Send> TableWriter<W> {
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .build();
         let file = SerializedFileWriter::new(out, schema(table)?, Arc::new(properties))?;
-        let buffers = table.columns().map(|column| Buffer::new(column)).collect();
+        let buffers = table.columns().map(Buffer::new).collect();
         Ok(Self { file, buffers, rows: 0, bytes: 0, most })
     }
 

@@ -36,7 +36,7 @@ fn every_query_of_the_page_runs_in_a_directory() {
     place.tables("features -o features.csv").ok();
     let run = |text: &str| python(Command::new(&program).current_dir(place.desk.path("")), text);
     let (queries, programs) = (blocks("sql"), blocks("python"));
-    let rows = "import duckdb; print(*duckdb.sql('''QUERY''').fetchall(), sep='\\n')";
+    let rows = "import duckdb; print(*duckdb.sql('''QUERY''').pl().rows(), sep='\\n')";
     let answers: Vec<_> = queries.iter().map(|query| run(&rows.replace("QUERY", query))).collect();
     assert!(answers.iter().all(|answer| answer.trim().starts_with('(')), "{answers:#?}");
     assert!(programs.iter().map(|program| run(program)).all(|printed| printed.lines().count() > 2));

@@ -49,7 +49,11 @@ fn bundles() -> Vec<(&'static str, u64, Vec<Record>)> {
         (
             "a long list",
             SMALL,
-            vec![record(1, "sshKeys", json!([{"uuid": "k", "clusterUUIDs": rows(1_500_000, |_| "x".into())}]))],
+            vec![record(
+                1,
+                "sshKeys",
+                json!([{"uuid": "k", "clusterUUIDs": rows(700_000, |number| number.to_string().into())}]),
+            )],
         ),
         ("records of many months", SMALL, many(200)),
         ("a large record", LARGE, vec![record(1, "clusters", clusters(700_000))]),
