@@ -56,7 +56,7 @@ fn bundles() -> Vec<(&'static str, u64, Vec<Record>)> {
             )],
         ),
         ("records of many months", SMALL, many(200)),
-        ("a large record", LARGE, vec![record(1, "clusters", clusters(700_000))]),
+        ("a large record", LARGE, vec![record(1, "clusters", clusters(250_000))]),
     ]
 }
 
