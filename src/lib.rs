@@ -24,4 +24,6 @@ pub mod record;
 pub mod reporter;
 pub mod setting;
 pub mod store;
+#[cfg(feature = "ingest")]
+pub mod tables;
 pub mod text;

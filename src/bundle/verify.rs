@@ -168,25 +168,28 @@ impl<R: Read + Seek> Verified<R> {
         self.walk(visit, &mut |_, _| {})
     }
 
-    /// About how many bytes of memory this value takes: the manifest as bytes, and what was read of it.
+    /// About how many bytes of memory this value takes when its records are handed on: the manifest as bytes, what was
+    /// read of it, and two records.
     pub fn held(&self) -> usize {
-        3 * self.manifest_bytes.len()
+        let largest = self.manifest.records.iter().map(|record| record.size).max().unwrap_or(0);
+        3 * self.manifest_bytes.len() + usize::try_from(2 * largest).unwrap_or(usize::MAX / 2)
     }
 
-    /// The manifest, and the bundle in the container that this program writes, made of what was verified; equal bundles
-    /// give equal bytes, however they were packed on their way. Its end is reached only if the payload is still the one
-    /// that was verified.
+    /// The bundle in the container that this program writes, made of what was verified; equal bundles give equal bytes,
+    /// however they were packed on their way. Its end is reached only if the payload is still the one that was verified.
+    /// The manifest's bytes go with it: of a large one there is no room for two.
     ///
     /// # Errors
     /// The file can't be read.
-    pub fn into_bundle(mut self) -> io::Result<(Manifest, impl Read)> {
+    pub fn bundle(&mut self) -> io::Result<impl Read + use<'_, R>> {
         let (start, size) = self.payload;
-        let head = container::bundle_head(self.manifest_bytes, &self.signature, size, self.manifest.created.unix())?;
+        let document = std::mem::take(&mut self.manifest_bytes);
+        let head = container::bundle_head(document, &self.signature, size, self.manifest.created.unix())?;
         let tail = vec![0; container::padding(size) + 2 * BLOCK];
         self.reader.seek(SeekFrom::Start(start))?;
-        let payload = Hashing::new(self.reader.take(size));
+        let payload = Hashing::new((&mut self.reader).take(size));
         let payload = Same { inner: Some(payload), expected: (size, self.manifest.payload.sha256) };
-        Ok((self.manifest, head.chain(payload).chain(io::Cursor::new(tail))))
+        Ok(head.chain(payload).chain(io::Cursor::new(tail)))
     }
 
     /// Step 6: decompress while hashing once more, and check every record.

@@ -188,7 +188,8 @@ fn accepting_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static 
 
     let ingest = error.downcast_ref().and_then(ingest_hint);
     let change = || error.downcast_ref().and_then(change_hint);
-    ingest.or_else(change).or_else(|| error.downcast_ref().and_then(ArchiveError::hint))
+    let tables = || error.downcast_ref().and_then(kubermatic_telemetry::tables::TablesError::hint);
+    ingest.or_else(change).or_else(tables).or_else(|| error.downcast_ref().and_then(ArchiveError::hint))
 }
 
 #[cfg(feature = "ingest")]

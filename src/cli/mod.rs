@@ -41,6 +41,8 @@ mod serve;
 #[cfg(feature = "agent")]
 mod source;
 mod status;
+#[cfg(feature = "ingest")]
+mod tables;
 mod terminal;
 mod values;
 mod verify;
@@ -164,6 +166,8 @@ enum Verb {
     Send(send::Args),
     #[cfg(feature = "ingest")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "ingest")]
+    Tables(tables::Args),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
 }
@@ -241,6 +245,8 @@ fn dispatch(verb: Verb, context: &Context, output: &Output) -> Done {
         Verb::Send(args) => send::run(&args, context, output),
         #[cfg(feature = "ingest")]
         Verb::Serve(args) => serve::run(&args, output),
+        #[cfg(feature = "ingest")]
+        Verb::Tables(args) => tables::run(&args, output),
         Verb::Completions(args) => completions::completions(&args, output),
         Verb::Man(args) => completions::man(&args, output),
     }

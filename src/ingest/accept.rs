@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::archive::{Archive, ArchiveError, UNDER_WAY, client_prefix};
+use super::archive::{Archive, ArchiveError, Large, UNDER_WAY, client_prefix};
 use super::audit::{self, Refusal, Unwritten};
-use super::{chain, records};
+use super::records::{self, Present};
+use super::{chain, owner};
 use crate::bundle::container::{self, Shape};
 use crate::bundle::manifest::Seconds;
 use crate::bundle::verify::{Verified, check_signature};
@@ -22,8 +23,9 @@ use crate::digest::Sha256Digest;
 use crate::keys::keyring::{Keyring, Trust, Trusts};
 use crate::keys::rotation::Link;
 use crate::keys::{self, KeyError, KeyId, PrivateKey, PublicKey, SigningKey};
-use crate::receipt::{FORMAT, Receipt};
+use crate::receipt::{FORMAT, Outcome, Receipt};
 use crate::store::durable::{self, Access, Existing, FileError};
+use crate::tables::{self, Mode, TablesError};
 
 /// Whose bundles are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,9 @@ pub enum IngestError {
     /// A file can't be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The tables can't be written.
+    #[error(transparent)]
+    Tables(TablesError),
     /// A receipt key is needed and there is none.
     #[error("the archive is not a local directory, so a receipt key must be given")]
     NoReceiptKey,
@@ -86,6 +91,17 @@ pub enum IngestError {
     /// No random numbers, or a clock that can't be told.
     #[error("the operating system refuses")]
     System(#[source] io::Error),
+}
+
+impl From<TablesError> for IngestError {
+    /// What is not the tables' own is told as it is everywhere.
+    fn from(error: TablesError) -> Self {
+        match error {
+            TablesError::Archive(error) => Self::Archive(error),
+            TablesError::File(error) => Self::File(error),
+            error => Self::Tables(error),
+        }
+    }
 }
 
 impl IngestError {
@@ -174,6 +190,11 @@ fn claim(replaces: Option<&Uuid>) -> String {
 /// Where a receipt lies, by the digest of its manifest.
 pub(super) fn receipt_name(client: Uuid, manifest_sha256: &str) -> String {
     format!("{}/receipts/{manifest_sha256}.tar", client_prefix(client))
+}
+
+/// Where a bundle lies, by the digest of its manifest.
+pub(crate) fn bundle_name(client: Uuid, manifest_sha256: Sha256Digest) -> String {
+    format!("{}/bundles/{manifest_sha256}.tar", client_prefix(client))
 }
 
 /// Where it stands whose receipt a manifest's is.
@@ -287,8 +308,7 @@ fn keep<R: Read + Seek>(
     let key = receipt_key()?;
     ingest.gate.admit(verified.manifest.client)?;
     ingest.keep_rotation(&verified.manifest)?;
-    let (manifest, made) = ingest.store(verified)?;
-    let records = records::outcomes(ingest.archive, &manifest, manifest_sha256, &made)?;
+    let (manifest, records) = ingest.store(verified)?;
     let (chain, highest_sequence) = chain::look(ingest.archive, &manifest)?;
     let received = Seconds::try_from(environment.now_text());
     let receipt = Receipt {
@@ -319,23 +339,39 @@ fn keep<R: Read + Seek>(
 }
 
 impl Ingest<'_> {
-    /// Makes everything that a receipt commits, and tells of each record whether its object was made just now.
-    fn store<R: Read + Seek>(&self, verified: Verified<R>) -> Result<(Manifest, Vec<bool>), IngestError> {
+    /// Makes everything that a receipt commits, and tells what becomes of each record. The bundle comes before its records
+    /// are entered, so that whoever meets one of them can see to its rows ([`owner`]).
+    fn store<R: Read + Seek>(&self, mut verified: Verified<R>) -> Result<(Manifest, Vec<Outcome>), IngestError> {
         let manifest_sha256 = verified.manifest_sha256;
-        let (manifest, mut bundle) = verified.into_bundle().map_err(ArchiveError::Bundle)?;
-        let mut objects = records::objects(&manifest, manifest_sha256);
+        let name = bundle_name(verified.manifest.client, manifest_sha256);
+        let fresh = self.store_bundle(&name, &mut verified)?;
+        let manifest = &verified.manifest;
+        let mut objects = records::objects(manifest, manifest_sha256);
         objects.push((index_name(manifest_sha256), format!("{}\n", manifest.client).into_bytes()));
-        objects.push((chain::object(&manifest, manifest_sha256), Vec::new()));
-        let name = format!("{}/bundles/{manifest_sha256}.tar", client_prefix(manifest.client));
-        if let Some(small) = self.archive.store_large(&name, &mut bundle)? {
-            objects.push((name.clone(), small));
-        }
+        objects.push((chain::object(manifest, manifest_sha256), Vec::new()));
         // One of each kind names all directories.
         let last = objects.iter().skip(manifest.records.len().saturating_sub(1)).map(|(name, _)| name.clone());
-        let names: Vec<_> = last.chain([name]).collect();
+        let mut names: Vec<_> = last.chain([name]).collect();
         let made = self.archive.create_all(objects)?;
+        let present = Present::read(self.archive, manifest, manifest_sha256, &made)?;
+        let share = owner::share(self.archive, &verified, &present, fresh)?;
+        for unfinished in &share.unfinished {
+            names.extend(tables::complete(self.archive, verified.manifest.client, *unfinished, Mode::Make)?);
+        }
+        names.extend(tables::write(self.archive, &mut verified, &share.own, Mode::Make)?);
         self.archive.settle(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        Ok((manifest, made))
+        let outcomes = present.outcomes(&verified.manifest, manifest_sha256);
+        Ok((verified.manifest, outcomes))
+    }
+
+    /// Keeps the bundle itself; tells whether it was not there.
+    fn store_bundle<R: Read + Seek>(&self, name: &str, verified: &mut Verified<R>) -> Result<bool, IngestError> {
+        let mut bundle = verified.bundle().map_err(ArchiveError::Bundle)?;
+        match self.archive.store_large(name, &mut bundle)? {
+            Large::Small(contents) => Ok(self.archive.create(name, contents)?),
+            Large::Made => Ok(true),
+            Large::Present => Ok(false),
+        }
     }
 
     /// Sees to what must be there before anybody is told of a receipt.

@@ -20,31 +20,17 @@ pub(super) fn objects(manifest: &Manifest, manifest_sha256: Sha256Digest) -> Vec
     manifest.records.iter().map(entry).collect()
 }
 
-/// What becomes of the bundle's records, of which `made` tells which objects were made just now.
-pub(super) fn outcomes(
-    archive: &Archive,
-    manifest: &Manifest,
-    manifest_sha256: Sha256Digest,
-    made: &[bool],
-) -> Result<Vec<Outcome>, IngestError> {
-    let present = Present::read(archive, manifest, manifest_sha256, made)?;
-    let outcome = |record: &RecordEntry| {
-        let (status, reason) = present.status(record, manifest_sha256);
-        Outcome { id: record.id, sha256: record.sha256, status, reason: reason.map(str::to_owned) }
-    };
-    Ok(manifest.records.iter().map(outcome).collect())
-}
-
 /// What the archive had of a bundle's records before it.
-struct Present {
-    /// Digest of the record and of the manifest that brought it, by the object's name.
+pub(super) struct Present {
+    /// Digest of the record and of the manifest that brought it, by the record's id.
     entries: BTreeMap<uuid::Uuid, (Sha256Digest, Sha256Digest)>,
     /// Whether each of those manifests has a receipt.
     committed: BTreeMap<Sha256Digest, bool>,
 }
 
 impl Present {
-    fn read(
+    /// Looks for the records of a bundle, of which `made` tells which objects were made just now.
+    pub(super) fn read(
         archive: &Archive,
         manifest: &Manifest,
         manifest_sha256: Sha256Digest,
@@ -68,6 +54,31 @@ impl Present {
         Ok(Self { entries, committed })
     }
 
+    /// What becomes of the bundle's records.
+    pub(super) fn outcomes(&self, manifest: &Manifest, manifest_sha256: Sha256Digest) -> Vec<Outcome> {
+        let outcome = |record: &RecordEntry| {
+            let (status, reason) = self.status(record, manifest_sha256);
+            Outcome { id: record.id, sha256: record.sha256, status, reason: reason.map(str::to_owned) }
+        };
+        manifest.records.iter().map(outcome).collect()
+    }
+
+    /// The bundle that brought the record first, if the archive had the record before this one.
+    pub(super) fn brought_by(&self, record: &RecordEntry) -> Option<Sha256Digest> {
+        let entry = self.entries.get(&record.id).filter(|(digest, _)| *digest == record.sha256);
+        entry.map(|(_, brought_by)| *brought_by)
+    }
+
+    /// Whether another record has the id of this one.
+    pub(super) fn is_conflict(&self, record: &RecordEntry) -> bool {
+        self.entries.get(&record.id).is_some_and(|(digest, _)| *digest != record.sha256)
+    }
+
+    /// Whether another bundle was accepted.
+    pub(super) fn is_committed(&self, bundle: Sha256Digest) -> bool {
+        self.committed.get(&bundle) == Some(&true)
+    }
+
     fn status(&self, record: &RecordEntry, manifest_sha256: Sha256Digest) -> (RecordStatus, Option<&'static str>) {
         match self.entries.get(&record.id) {
             Some((digest, _)) if *digest != record.sha256 => (RecordStatus::Rejected, Some("idConflict")),
@@ -86,7 +97,7 @@ fn name(manifest: &Manifest, record: &RecordEntry) -> String {
     format!("{}/records/{}", client_prefix(manifest.client), record.id)
 }
 
-fn parse(text: &[u8]) -> Option<(Sha256Digest, Sha256Digest)> {
+pub(super) fn parse(text: &[u8]) -> Option<(Sha256Digest, Sha256Digest)> {
     let (digest, brought_by) = std::str::from_utf8(text).ok()?.trim_end().split_once(' ')?;
     Some((digest.parse().ok()?, brought_by.parse().ok()?))
 }

@@ -325,6 +325,12 @@ pub fn scratch(directory: &Path) -> Result<File, FileError> {
         .map_err(failed("make a temporary file in", directory))
 }
 
+/// What is held in memory up to a size, and in an unnamed file in the system's place for such from then on.
+#[must_use]
+pub fn spool(memory: usize) -> tempfile::SpooledTempFile {
+    tempfile::spooled_tempfile(memory)
+}
+
 /// Opens the file that a lock is taken on, made if need be.
 ///
 /// # Errors

@@ -50,6 +50,7 @@ mod site;
 mod states;
 mod store;
 mod support;
+mod tables;
 mod troubleshooting;
 mod upkeep;
 mod vectors;

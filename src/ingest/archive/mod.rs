@@ -8,6 +8,7 @@
 //! rotations/<key-id>-<digest>.json          a chain of rotations that introduced a key
 //! keys/<key-id>.pem                         a key that the operator trusts
 //! pinned.pem                                the key of the first bundle (trust on first use)
+//! heirs/<record-id>                         the bundle that has the record's rows where the first was lost (`owner`)
 //! receipts/<manifest-sha256>.tar            the receipt; its appearance commits all of the above
 //! ```
 //!
@@ -20,13 +21,16 @@
 //! manifests/<manifest-sha256>               the client whose bundle it is, by which receipts are found
 //! pins/<hour>/<number>                      nothing; that a key was pinned in that hour
 //! revoked/<key-id>                          a key that signs nothing any more
+//! tables/<table>/month=<month>/<manifest-sha256>.parquet   rows of the bundle's records (`crate::tables`)
+//! compacted/<table>/month=<month>/all.parquet              the same of a finished month, in one file
 //! ```
 //!
 //! Objects are only ever made, never changed, and only if they are not there, which the store sees to. So any number of
-//! writers can share an archive.
+//! writers can share an archive. Tables alone are replaced, by the same rows.
 
 mod address;
 mod failure;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -64,7 +68,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 const CHECK: Duration = Duration::from_secs(5);
 
 /// Where what belongs to one client lies, by its UUID.
-pub(super) const CLIENTS: &str = "clients";
+pub(crate) const CLIENTS: &str = "clients";
 /// Where the revoked keys lie, by the digits of their ids.
 pub(super) const REVOKED: &str = "revoked";
 /// Where it lies what the operator changed.
@@ -171,10 +175,20 @@ pub struct Archive {
 }
 
 /// Objects of a listing, in the order of their names.
-pub(super) struct Page {
+pub(crate) struct Page {
     pub names: Vec<String>,
     /// Whether there are no more behind them.
     pub is_last: bool,
+}
+
+/// What became of an object that may be large.
+pub(crate) enum Large {
+    /// Nothing: it is small, and these are its contents.
+    Small(Vec<u8>),
+    /// It was made.
+    Made,
+    /// It was there.
+    Present,
 }
 
 /// The object that tells an archive's format.
@@ -278,22 +292,22 @@ impl Archive {
     }
 
     /// An object's contents, if it is there.
-    pub(super) fn get(&self, name: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
+    pub(crate) fn get(&self, name: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
         self.runtime.block_on(self.read(name)).map_err(self.failed(name))
     }
 
     /// The contents of objects, each if it is there.
-    pub(super) fn get_all(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, ArchiveError> {
+    pub(crate) fn get_all(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, ArchiveError> {
         self.all(names.iter().map(async |name| self.read(name).await.map_err(self.failed(name))))
     }
 
     /// Makes an object; gives false if it was there before.
-    pub(super) fn create(&self, name: &str, contents: Vec<u8>) -> Result<bool, ArchiveError> {
+    pub(crate) fn create(&self, name: &str, contents: Vec<u8>) -> Result<bool, ArchiveError> {
         self.runtime.block_on(self.make(name, contents)).map_err(self.failed(name))
     }
 
     /// Makes objects, in no order; tells of each whether it was not there before.
-    pub(super) fn create_all(&self, objects: Vec<(String, Vec<u8>)>) -> Result<Vec<bool>, ArchiveError> {
+    pub(crate) fn create_all(&self, objects: Vec<(String, Vec<u8>)>) -> Result<Vec<bool>, ArchiveError> {
         let make =
             async |(name, contents): (String, Vec<u8>)| self.make(&name, contents).await.map_err(self.failed(&name));
         self.all(objects.into_iter().map(make))
@@ -301,14 +315,19 @@ impl Archive {
 
     /// Stores an object of more than one part, whose name is fixed by its contents, so that writing it twice is
     /// harmless. Of a smaller one the contents are given back, to be made together with others.
-    pub(super) fn store_large(&self, name: &str, contents: &mut impl Read) -> Result<Option<Vec<u8>>, ArchiveError> {
+    pub(crate) fn store_large(&self, name: &str, contents: &mut impl Read) -> Result<Large, ArchiveError> {
         let first = read_part(contents)?;
         if first.len() < PART {
-            return Ok(Some(first));
+            return Ok(Large::Small(first));
         }
         if self.has(name)? {
-            return Ok(None);
+            return Ok(Large::Present);
         }
+        self.upload(name, first, contents).map(|()| Large::Made)
+    }
+
+    /// Stores an object in parts, the first of which was read already.
+    fn upload(&self, name: &str, first: Vec<u8>, contents: &mut impl Read) -> Result<(), ArchiveError> {
         let path = Path::from(name);
         let mut upload = self.runtime.block_on(self.objects.put_multipart(&path)).map_err(self.failed(name))?;
         let sent = self.send_parts(name, &mut *upload, first, contents);
@@ -317,7 +336,7 @@ impl Archive {
             // What it was left for matters more. Parts that stay are for the bucket's own rules.
             let _ = self.runtime.block_on(upload.abort());
         }
-        sent.map(|_| None)
+        sent.map(drop)
     }
 
     fn send_parts(
@@ -339,7 +358,7 @@ impl Archive {
     }
 
     /// The names of the objects directly below a prefix.
-    pub(super) fn list(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
+    pub(crate) fn list(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
         let path = Path::from(prefix);
         let listed = self.runtime.block_on(self.objects.list_with_delimiter(Some(&path)));
         let listed = listed.map_err(self.failed(prefix))?;
@@ -347,7 +366,7 @@ impl Archive {
     }
 
     /// The names of what lies deeper below a prefix, by the first step of the way there.
-    pub(super) fn list_directories(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
+    pub(crate) fn list_directories(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
         let path = Path::from(prefix);
         let listed = self.runtime.block_on(self.objects.list_with_delimiter(Some(&path)));
         let listed = listed.map_err(self.failed(prefix))?;
@@ -356,7 +375,7 @@ impl Archive {
 
     /// The names of the objects below a prefix that come after `after`. Of a remote archive these are the first ones
     /// only, of a directory all, since that is read as a whole in any case.
-    pub(super) fn list_after(&self, prefix: &str, after: &str) -> Result<Page, ArchiveError> {
+    pub(crate) fn list_after(&self, prefix: &str, after: &str) -> Result<Page, ArchiveError> {
         let (path, after) = (Path::from(prefix), Path::from(format!("{prefix}/{after}")));
         let most = if self.directory.is_some() { usize::MAX } else { PAGE };
         let listed = self.objects.list_with_offset(Some(&path), &after).take(most);
@@ -369,18 +388,18 @@ impl Archive {
     }
 
     /// Whether an object is there.
-    pub(super) fn has(&self, name: &str) -> Result<bool, ArchiveError> {
+    pub(crate) fn has(&self, name: &str) -> Result<bool, ArchiveError> {
         self.runtime.block_on(self.find(name)).map_err(self.failed(name))
     }
 
     /// Whether objects are there, of each.
-    pub(super) fn has_all(&self, names: &[String]) -> Result<Vec<bool>, ArchiveError> {
+    pub(crate) fn has_all(&self, names: &[String]) -> Result<Vec<bool>, ArchiveError> {
         self.all(names.iter().map(async |name| self.find(name).await.map_err(self.failed(name))))
     }
 
     /// Sees to it that objects that are there stay there when the power goes. What this process made is on disk, but
     /// another one may have been killed between making an object, or a directory, and telling the disk of it.
-    pub(super) fn settle(&self, names: &[&str]) -> Result<(), ArchiveError> {
+    pub(crate) fn settle(&self, names: &[&str]) -> Result<(), ArchiveError> {
         let Some(root) = &self.directory else { return Ok(()) };
         let above =
             |name: &&str| FilePath::new(*name).ancestors().skip(1).map(|path| root.join(path)).collect::<Vec<_>>();
@@ -461,6 +480,6 @@ fn read_part(contents: &mut impl Read) -> Result<Vec<u8>, ArchiveError> {
 }
 
 /// Where everything of a client lies.
-pub(super) fn client_prefix(client: Uuid) -> String {
+pub(crate) fn client_prefix(client: Uuid) -> String {
     format!("{CLIENTS}/{client}")
 }

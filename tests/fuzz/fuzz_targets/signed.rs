@@ -109,10 +109,9 @@ fn records(verified: &mut Verified<Cursor<&[u8]>>, limits: &Limits) -> Vec<Vec<u
     records
 }
 
-fn bytes(verified: Verified<Cursor<&[u8]>>) -> Vec<u8> {
+fn bytes(mut verified: Verified<Cursor<&[u8]>>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let (_, mut bundle) = verified.into_bundle().expect("memory can be read");
-    bundle.read_to_end(&mut bytes).expect("memory can be read");
+    verified.bundle().expect("memory can be read").read_to_end(&mut bytes).expect("memory can be read");
     bytes
 }
 

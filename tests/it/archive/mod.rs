@@ -38,14 +38,14 @@ const PREFIX: &str = "of/kkp";
 macro_rules! in_each_place {
     ($($name:ident),* $(,)?) => {
         mod directory {
-            $(#[test] fn $name() { super::$name(&super::Place::directory()); })*
+            $(#[test] fn $name() { super::$name(&$crate::archive::Place::directory()); })*
         }
         mod bucket {
-            $(#[test] fn $name() { if let Some(place) = super::Place::bucket() { super::$name(&place); } })*
+            $(#[test] fn $name() { if let Some(place) = $crate::archive::Place::bucket() { super::$name(&place); } })*
         }
     };
 }
-use in_each_place;
+pub(crate) use in_each_place;
 
 /// An archive, and a desk beside it.
 pub struct Place {
@@ -84,6 +84,16 @@ impl Place {
         }
         command.args([verb, "--archive", &self.address(), "--trust", "tofu", "--receipt-key"]);
         command.arg(root().join("testdata/keys/snakeoil-client.pem"));
+        command
+    }
+
+    /// A verb of `tables`, with what it needs to find the archive.
+    pub fn tables_command(&self, verb: &str) -> Command {
+        let mut command = self.desk.command();
+        if let Some(s3) = &self.s3 {
+            command.envs(s3.environment());
+        }
+        command.args(["tables", verb, "--archive", &self.address()]);
         command
     }
 

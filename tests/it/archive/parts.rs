@@ -87,8 +87,8 @@ fn a_small_bundle_takes_few_requests() {
     server.upload(&next).is(201);
     let requests = place.s3().requests()[before..].to_vec();
     let count = |name: &str| requests.iter().filter(|request| request.ends_with(name)).count();
-    // Bundle, record, index, chain, receipt and its entry; the pinned key, the receipt that might be there; the
+    // Bundle, record, index, chain, a table, receipt and its entry; the pinned key, the receipt that might be there; the
     // operator's keys, the chain; whether the key is revoked.
-    assert_eq!((count("PutObject"), count("GetObject"), count("ListObjectsV2")), (6, 2, 2), "{requests:?}");
-    assert_eq!(requests.len(), 11, "{requests:?}");
+    assert_eq!((count("PutObject"), count("GetObject"), count("ListObjectsV2")), (7, 2, 2), "{requests:?}");
+    assert_eq!(requests.len(), 12, "{requests:?}");
 }

@@ -1,0 +1,345 @@
+//! Records to rows: pure, and over the record's bytes as they lie. What is in a record is untrusted: a value of another
+//! type than its column is left out, and so is an element of an array that is no object.
+
+use std::ops::Range;
+
+use jiff::civil::{Date, DateTime};
+use jiff::{SignedDuration, Unit};
+use uuid::Uuid;
+
+use super::schema::{Column, KNOWN, Origin, Rows, TABLES, Table, Type};
+use crate::bundle::manifest::RecordEntry;
+use crate::digest::Sha256Digest;
+use crate::record::canonical::text_of;
+use crate::record::canonical::walk::{self, Elements, Members};
+use crate::record::document::Document;
+
+/// A value in a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cell {
+    /// None.
+    Null,
+    /// Of [`Type::Text`].
+    Text(String),
+    /// Of [`Type::Flag`].
+    Flag(bool),
+    /// Of [`Type::Number`], or microseconds since 1970 of [`Type::Time`].
+    Number(i64),
+    /// Of [`Type::Texts`].
+    Texts(Vec<String>),
+}
+
+/// How many texts a list has at most; one of more is left out, since each takes far more memory than in the record.
+const MOST_TEXTS: usize = 1 << 16;
+/// How long a UUID is with its quotes.
+const SHORT: usize = 38;
+
+/// The values of a row, in the order of its table's columns.
+pub(crate) type Row = Vec<Cell>;
+
+/// A record in a bundle.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Whose bundle it is.
+    pub client: Uuid,
+    /// The digest of the bundle's manifest.
+    pub bundle: Sha256Digest,
+    /// The record's entry in the manifest.
+    pub entry: &'a RecordEntry,
+}
+
+/// The instant that a record tells, in UTC; a leap second is the one before, and what lies beyond the calendar its end.
+pub(crate) fn instant(time: &str) -> DateTime {
+    let (text, offset) = match time.strip_suffix('Z') {
+        Some(text) => (text, SignedDuration::ZERO),
+        None => time.split_at_checked(time.len().saturating_sub(6)).map_or(
+            (time, SignedDuration::ZERO),
+            |(text, offset)| {
+                let digits =
+                    |range: Range<usize>| offset.get(range).and_then(|digits| digits.parse().ok()).unwrap_or(0);
+                let minutes = 60 * digits(1..3) + digits(4..6);
+                let seconds: i64 = if offset.starts_with('-') { -60 * minutes } else { 60 * minutes };
+                (text, SignedDuration::from_secs(seconds))
+            },
+        ),
+    };
+    let local: DateTime = text.parse().unwrap_or(DateTime::MIN);
+    local.saturating_sub(offset).max(Date::constant(0, 1, 1).at(0, 0, 0, 0))
+}
+
+/// An instant in microseconds since 1970.
+pub(crate) fn micros(instant: DateTime) -> i64 {
+    let days =
+        Date::constant(1970, 1, 1).until((Unit::Day, instant.date())).map_or(0, |span| i64::from(span.get_days()));
+    let time = instant.time();
+    let seconds = (i64::from(time.hour()) * 60 + i64::from(time.minute())) * 60 + i64::from(time.second());
+    (days * 86_400 + seconds) * 1_000_000 + i64::from(time.subsec_nanosecond()) / 1000
+}
+
+/// The month of an instant, like `2026-01`.
+pub(crate) fn month(instant: DateTime) -> String {
+    format!("{:04}-{:02}", instant.year(), instant.month())
+}
+
+/// Makes the rows of a record, for the tables by their index in [`TABLES`].
+pub(crate) fn each<E>(
+    document: &Document,
+    place: Place<'_>,
+    mut visit: impl FnMut(usize, Row) -> Result<(), E>,
+) -> Result<(), E> {
+    let is_known = KNOWN.contains(&(place.entry.kind.as_str(), place.entry.version.as_str()));
+    let record = Record { text: document.bytes(), document, place, is_known };
+    for (index, table) in TABLES.iter().enumerate() {
+        match table.rows {
+            Rows::Records => visit(index, record.row(table, None, &Cell::Null, 0))?,
+            _ if !is_known => {}
+            Rows::Array(array) => {
+                let kind = Cell::Text(place.entry.kind.to_string());
+                for (position, at) in record.objects(array).enumerate() {
+                    visit(index, record.row(table, Some(at), &kind, position))?;
+                }
+            }
+            Rows::Nested(outer, inner) => {
+                for parent in record.objects(outer) {
+                    // Looked for once: it may lie behind all of what is in there.
+                    let uuid = record.short(parent, "uuid");
+                    for (position, at) in record.inner(parent, inner).enumerate() {
+                        visit(index, record.row(table, Some(at), &uuid, position))?;
+                    }
+                }
+            }
+            Rows::Computed => {}
+        }
+    }
+    Ok(())
+}
+
+struct Record<'a> {
+    text: &'a [u8],
+    document: &'a Document,
+    place: Place<'a>,
+    is_known: bool,
+}
+
+impl<'a> Record<'a> {
+    /// A row of the object at `at`, or of the record itself, which lies in the one at `parent`.
+    fn row(&self, table: &Table, at: Option<usize>, parent: &Cell, position: usize) -> Row {
+        let mut row: Row = table.columns().map(|column| self.own(column, parent, position)).collect();
+        match at {
+            Some(at) => self.fill(table, &mut row, at, &[]),
+            None => self.fill_from_record(table, &mut row),
+        }
+        row
+    }
+
+    /// What is not a member of the entity.
+    fn own(&self, column: &Column, parent: &Cell, position: usize) -> Cell {
+        match column.origin {
+            Origin::Client => Cell::Text(self.place.client.to_string()),
+            Origin::RecordId => Cell::Text(self.place.entry.id.to_string()),
+            Origin::RecordTime => Cell::Number(micros(instant(self.place.entry.time.as_str()))),
+            Origin::Bundle => Cell::Text(self.place.bundle.to_string()),
+            Origin::Size => whole(self.text.len()),
+            Origin::Position => whole(position),
+            Origin::Parent => parent.clone(),
+            Origin::Count(array) if self.is_known && self.array(array).is_some() => whole(self.objects(array).count()),
+            // The one count of rows that lie deeper.
+            Origin::Computed if self.is_known && self.array("seeds").is_some() => {
+                whole(self.objects("seeds").map(|seed| self.inner(seed, "datacenters").count()).sum())
+            }
+            _ => Cell::Null,
+        }
+    }
+
+    /// Members of the record itself; of a kind that is not known those that every record has.
+    fn fill_from_record(&self, table: &Table, row: &mut Row) {
+        for (cell, column) in row.iter_mut().zip(table.columns()) {
+            let Origin::Member([name]) = column.origin else { continue };
+            *cell = match *name {
+                "kind" => Cell::Text(self.place.entry.kind.to_string()),
+                "version" => Cell::Text(self.place.entry.version.to_string()),
+                "complete" => Cell::Flag(self.place.entry.complete),
+                _ if !self.is_known => Cell::Null,
+                name => self.top(name).map_or(Cell::Null, |at| self.read(column.kind, at)),
+            };
+        }
+    }
+
+    /// Members of the object at `at`, which is found on the way `above` in an entity.
+    fn fill(&self, table: &Table, row: &mut Row, at: usize, above: &[&str]) {
+        for member in Members::of_object(self.text, at) {
+            let mut deeper = None;
+            for (cell, column) in row.iter_mut().zip(table.columns()) {
+                match column.origin {
+                    Origin::Member(path) => match path.strip_prefix(above) {
+                        Some([name]) if name.as_bytes() == member.name => {
+                            *cell = self.read(column.kind, member.value.clone());
+                        }
+                        Some([name, _, ..]) if name.as_bytes() == member.name => deeper = Some(*name),
+                        _ => {}
+                    },
+                    Origin::Capacity { resource, scale } if above.is_empty() && member.name == b"capacity" => {
+                        *cell = self.capacity(member.value.start, resource, scale);
+                    }
+                    Origin::Capacities if above.is_empty() && member.name == b"capacity" => {
+                        *cell = self.capacities(member.value.start);
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(name) = deeper
+                && self.text.get(member.value.start) == Some(&b'{')
+            {
+                self.fill(table, row, member.value.start, &[above, &[name]].concat());
+            }
+        }
+    }
+
+    fn top(&self, name: &str) -> Option<Range<usize>> {
+        Some(self.document.outline().find(self.text, name.as_bytes())?.value)
+    }
+
+    /// Where an array of the record begins.
+    fn array(&self, name: &str) -> Option<usize> {
+        self.top(name).map(|at| at.start).filter(|at| self.text.get(*at) == Some(&b'['))
+    }
+
+    /// Where the objects of an array of the record begin.
+    fn objects(&self, array: &str) -> impl Iterator<Item = usize> + use<'a> {
+        objects(self.text, self.array(array))
+    }
+
+    /// Where the objects of an array in the object at `at` begin.
+    fn inner(&self, at: usize, array: &str) -> impl Iterator<Item = usize> + use<'a> {
+        objects(self.text, self.member(at, array).map(|value| value.start))
+    }
+
+    /// A member of the object at `at`.
+    fn member(&self, at: usize, name: &str) -> Option<Range<usize>> {
+        Members::of_object(self.text, at).find(|member| member.name == name.as_bytes()).map(|member| member.value)
+    }
+
+    /// A member of the object at `at` that is told again in every row in it, if it is no longer than a UUID is.
+    fn short(&self, at: usize, name: &str) -> Cell {
+        let value = self.member(at, name).filter(|value| value.len() <= SHORT);
+        value.map_or(Cell::Null, |at| self.read(Type::Text, at))
+    }
+
+    fn string(&self, at: Range<usize>) -> Option<String> {
+        walk::string(self.text, at).map(|raw| text_of(raw).into_owned())
+    }
+
+    /// A value, if it is of the type.
+    fn read(&self, kind: Type, at: Range<usize>) -> Cell {
+        match (kind, &self.text[at.clone()]) {
+            (Type::Text, _) => self.string(at).map_or(Cell::Null, Cell::Text),
+            (Type::Flag, b"true") => Cell::Flag(true),
+            (Type::Flag, b"false") => Cell::Flag(false),
+            (Type::Number, text) => {
+                let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+                number.map_or(Cell::Null, Cell::Number)
+            }
+            (Type::Texts, [b'[', ..]) => {
+                texts(Elements::new(self.text, at.start).filter_map(|element| self.string(element)))
+            }
+            _ => Cell::Null,
+        }
+    }
+
+    /// The resources in the array at `at` and their quantities.
+    fn resources(&self, at: usize) -> impl Iterator<Item = (String, String)> {
+        objects(self.text, Some(at)).filter_map(|resource| {
+            let text = |name| self.member(resource, name).and_then(|at| self.string(at));
+            Some((text("resource")?, text("value")?))
+        })
+    }
+
+    fn capacities(&self, at: usize) -> Cell {
+        texts(self.resources(at).map(|(resource, quantity)| format!("{resource}={quantity}")))
+    }
+
+    fn capacity(&self, at: usize, resource: &str, scale: i64) -> Cell {
+        let found = self.resources(at).find(|(name, _)| name == resource);
+        found.and_then(|(_, text)| quantity(&text, scale)).map_or(Cell::Null, Cell::Number)
+    }
+}
+
+/// A list, unless it is longer than any that means something.
+fn texts(texts: impl Iterator<Item = String>) -> Cell {
+    let texts: Vec<_> = texts.take(MOST_TEXTS + 1).collect();
+    if texts.len() > MOST_TEXTS { Cell::Null } else { Cell::Texts(texts) }
+}
+
+/// Where the objects of the array at `at` begin, if there is one.
+fn objects(text: &[u8], at: Option<usize>) -> impl Iterator<Item = usize> + use<'_> {
+    let array = at.filter(|at| text.get(*at) == Some(&b'['));
+    let elements = array.into_iter().flat_map(|at| Elements::new(text, at));
+    elements.map(|element| element.start).filter(|at| text.get(*at) == Some(&b'{'))
+}
+
+fn whole(number: usize) -> Cell {
+    Cell::Number(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// A quantity of Kubernetes in units of `1 / scale`, rounded up as Kubernetes does; nothing if it is none or too large.
+fn quantity(text: &str, scale: i64) -> Option<i64> {
+    let digits = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+    let (number, suffix) = text.split_at(digits);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.len() + fraction.len() > 24 || whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let (factor, divisor): (i128, i128) = match suffix {
+        "" => (1, 1),
+        "n" => (1, 1_000_000_000),
+        "u" => (1, 1_000_000),
+        "m" => (1, 1_000),
+        "k" => (1_000, 1),
+        "M" => (1_000_000, 1),
+        "G" => (1_000_000_000, 1),
+        "T" => (1_000_000_000_000, 1),
+        "P" => (1_000_000_000_000_000, 1),
+        "E" => (1_000_000_000_000_000_000, 1),
+        "Ki" => (1 << 10, 1),
+        "Mi" => (1 << 20, 1),
+        "Gi" => (1 << 30, 1),
+        "Ti" => (1 << 40, 1),
+        "Pi" => (1 << 50, 1),
+        "Ei" => (1 << 60, 1),
+        _ => return None,
+    };
+    let number: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let divisor = divisor.checked_mul(10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?)?;
+    let amount = number.checked_mul(factor)?.checked_mul(i128::from(scale))?;
+    i64::try_from((amount + divisor - 1) / divisor).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_utc_and_never_leave_the_calendar() {
+        let told = |time: &str| (month(instant(time)), micros(instant(time)));
+        assert_eq!(told("1970-01-01T00:00:00Z"), ("1970-01".into(), 0));
+        assert_eq!(told("2026-01-31T23:30:00.5-02:00"), ("2026-02".into(), 1_769_909_400_500_000));
+        assert_eq!(told("2026-02-01T00:30:00+01:00").0, "2026-01");
+        assert_eq!(told("2016-12-31T23:59:60Z"), told("2016-12-31T23:59:59Z"));
+        assert_eq!(told("0000-01-01T00:00:00+23:59").0, "0000-01");
+        assert_eq!(told("9999-12-31T23:59:59-23:59").0, "9999-12");
+        assert!(told("1969-12-31T23:59:59Z").1 == -1_000_000);
+    }
+
+    #[test]
+    fn quantities_are_numbers_of_their_unit() {
+        assert_eq!(quantity("8", 1000), Some(8000));
+        assert_eq!(quantity("1500m", 1000), Some(1500));
+        assert_eq!(quantity("0.5", 1000), Some(500));
+        assert_eq!(quantity("1Ki", 1), Some(1024));
+        assert_eq!(quantity("1.5Gi", 1), Some(3 << 29));
+        assert_eq!(quantity("1n", 1), Some(1));
+        for bad in ["", ".", "Ki", "-1", "1x", "1.2.3", "999999999999999999999999Ei", &"9".repeat(40)] {
+            assert_eq!(quantity(bad, 1), None, "{bad}");
+        }
+    }
+}
