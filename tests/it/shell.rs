@@ -15,7 +15,11 @@ fn verbs(desk: &Desk) -> Vec<Vec<String>> {
         names.map(|name| above.iter().cloned().chain([name.to_owned()]).collect()).collect()
     };
     let first = listed(&[]);
-    let below = first.iter().filter(|verb| ["keys", "tables"].contains(&verb[0].as_str())).flat_map(|verb| listed(verb)).collect::<Vec<_>>();
+    let below = first
+        .iter()
+        .filter(|verb| ["keys", "tables"].contains(&verb[0].as_str()))
+        .flat_map(|verb| listed(verb))
+        .collect::<Vec<_>>();
     first.into_iter().chain(below).collect()
 }
 
