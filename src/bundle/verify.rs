@@ -53,9 +53,24 @@ pub enum EachError<E> {
 /// # Errors
 /// The first rule that it breaks. An unknown signer is no error: see [`Verified::trust`].
 pub fn verify<R: Read + Seek>(
+    reader: R,
+    trusts: &dyn Trusts,
+    limits: &Limits,
+    progress: Progress<'_>,
+) -> Result<Verified<R>, VerifyError> {
+    verify_each(reader, trusts, limits, |_, _| {}, progress)
+}
+
+/// As [`verify`]; `look` sees each record once its digest is right. What it finds counts only if the bundle is verified
+/// as a whole.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_each<R: Read + Seek>(
     mut reader: R,
     trusts: &dyn Trusts,
     limits: &Limits,
+    mut look: impl FnMut(&RecordEntry, &Document),
     progress: Progress<'_>,
 ) -> Result<Verified<R>, VerifyError> {
     let Sealed { contents, manifest, trust } = open_seal(&mut reader, trusts, limits, progress)?;
@@ -69,7 +84,11 @@ pub fn verify<R: Read + Seek>(
         payload: contents.payload,
         limits: limits.clone(),
     };
-    match verified.walk(|_, _| Ok::<_, std::convert::Infallible>(()), progress) {
+    let seen = |entry: &RecordEntry, document: &Document| {
+        look(entry, document);
+        Ok::<_, std::convert::Infallible>(())
+    };
+    match verified.walk(seen, progress) {
         Ok(()) => Ok(verified),
         Err(EachError::Bundle(error)) => Err(error),
         Err(EachError::Visitor(never)) => match never {},

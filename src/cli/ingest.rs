@@ -1,5 +1,6 @@
 //! `ingest`: accept bundles into an archive and sign receipts for them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +12,7 @@ use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::RecordStatus;
 use kubermatic_telemetry::store::durable::{self, Access, Existing};
+use kubermatic_telemetry::tables::Kinds;
 
 use super::Done;
 use super::archive::{ArchiveArgs, receipt_key, runtime};
@@ -49,6 +51,7 @@ pub fn run(args: &Args, output: &Output) -> Done {
         keyring: &keyring,
         policy: args.archive.policy(),
         pins_per_hour: args.archive.pins_per_hour,
+        kinds: Kinds::KNOWN,
         limits: &limits,
         gate: &OpenGate,
     };
@@ -116,6 +119,15 @@ fn with_status(accepted: &Accepted, status: RecordStatus) -> usize {
     accepted.document.records.iter().filter(|record| record.status == status).count()
 }
 
+/// How many records were rejected, by the reason.
+fn rejections(accepted: &Accepted) -> BTreeMap<&str, usize> {
+    let mut rejections = BTreeMap::new();
+    for reason in accepted.document.records.iter().filter_map(|record| record.reason.as_deref()) {
+        *rejections.entry(reason).or_default() += 1;
+    }
+    rejections
+}
+
 fn tell(file: &Path, accepted: &Accepted, receipt: Option<&Path>, output: &Output) {
     let word = if accepted.again { "accepted before" } else { "accepted" };
     output.note(&format!(
@@ -128,6 +140,11 @@ fn tell(file: &Path, accepted: &Accepted, receipt: Option<&Path>, output: &Outpu
         with_status(accepted, RecordStatus::Duplicate),
         with_status(accepted, RecordStatus::Rejected)
     ));
+    for (reason, records) in rejections(accepted) {
+        let hint =
+            "they stay in the bundle; the client's store sets them aside, and `export --rejected` sends them again";
+        output.warning(&format!("{} rejected: {reason}", count(records, "record")), Some(hint));
+    }
     if let Some(key) = &accepted.pinned {
         output.warning(&format!("client {} is new; pinned its key {key}", accepted.manifest.client), None);
     }

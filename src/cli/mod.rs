@@ -33,6 +33,8 @@ mod pseudonym;
 mod receipt;
 #[cfg(feature = "agent")]
 mod schedule;
+#[cfg(feature = "ingest")]
+mod schema;
 mod selection;
 #[cfg(feature = "agent")]
 mod send;
@@ -167,6 +169,8 @@ enum Verb {
     #[cfg(feature = "ingest")]
     Serve(Box<serve::Args>),
     #[cfg(feature = "ingest")]
+    Schema(schema::Args),
+    #[cfg(feature = "ingest")]
     Tables(tables::Args),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -245,6 +249,8 @@ fn dispatch(verb: Verb, context: &Context, output: &Output) -> Done {
         Verb::Send(args) => send::run(&args, context, output),
         #[cfg(feature = "ingest")]
         Verb::Serve(args) => serve::run(&args, output),
+        #[cfg(feature = "ingest")]
+        Verb::Schema(args) => schema::run(&args, output),
         #[cfg(feature = "ingest")]
         Verb::Tables(args) => tables::run(&args, output),
         Verb::Completions(args) => completions::completions(&args, output),

@@ -11,7 +11,7 @@ use serde_json::json;
 use kubermatic_telemetry::clock::{Environment as _, System};
 use kubermatic_telemetry::ingest::archive::Archive;
 use kubermatic_telemetry::store::durable::{self, Access};
-use kubermatic_telemetry::tables::{self, Format, TABLES, Table, TablesError};
+use kubermatic_telemetry::tables::{self, Format, Kinds, TABLES, Table, TablesError};
 
 use super::Done;
 use super::archive::runtime;
@@ -188,7 +188,7 @@ fn rebuild(args: &ArchiveArg, output: &Output) -> Result<(), Failure> {
     let runtime = runtime()?;
     let archive = Archive::open_existing(&args.archive, runtime.handle().clone())?;
     let mut progress = output.progress("rebuilding");
-    let rebuilt = tables::rebuild(&archive, &mut |done, total| progress.update(done, total));
+    let rebuilt = tables::rebuild(&archive, Kinds::KNOWN, &mut |done, total| progress.update(done, total));
     drop(progress);
     let rebuilt = rebuilt?;
     let what = [

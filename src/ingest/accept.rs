@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::archive::{Archive, ArchiveError, Large, UNDER_WAY, client_prefix};
 use super::audit::{self, Refusal, Unwritten};
-use super::records::{self, Present};
+use super::records::{self, Misfits, Present};
 use super::{chain, owner};
 use crate::bundle::container::{self, Shape};
-use crate::bundle::manifest::Seconds;
+use crate::bundle::manifest::{RecordEntry, Seconds};
 use crate::bundle::verify::{Verified, check_signature};
 use crate::bundle::{Limits, Manifest, VerifyError, verify};
 use crate::clock::Environment;
@@ -24,8 +24,9 @@ use crate::keys::keyring::{Keyring, Trust, Trusts};
 use crate::keys::rotation::Link;
 use crate::keys::{self, KeyError, KeyId, PrivateKey, PublicKey, SigningKey};
 use crate::receipt::{FORMAT, Outcome, Receipt};
+use crate::record::document::Document;
 use crate::store::durable::{self, Access, Existing, FileError};
-use crate::tables::{self, Mode, TablesError};
+use crate::tables::{self, Kinds, Mode, TablesError};
 
 /// Whose bundles are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +178,8 @@ pub struct Ingest<'a> {
     pub policy: Policy,
     /// How many of them an hour, whoever writes to the archive.
     pub pins_per_hour: usize,
+    /// The record kinds that are known, beyond which records are kept as they come.
+    pub kinds: Kinds<'a>,
     /// What a bundle may be.
     pub limits: &'a Limits,
     /// How much is accepted.
@@ -231,8 +234,11 @@ pub fn accept<R: Read + Seek>(
     progress: verify::Progress<'_>,
 ) -> Result<Accepted, IngestError> {
     let witness = Witness { ingest, judged: Cell::new(None) };
-    let verified = verify::verify(&mut bundle, &witness, ingest.limits, progress).map_err(IngestError::from);
-    let accepted = verified.and_then(|verified| keep(ingest, verified, receipt_key, environment));
+    let mut misfits = Misfits::default();
+    let look = |entry: &RecordEntry, document: &Document| misfits.look(ingest.kinds.schemas, entry, document);
+    let verified = verify::verify_each(&mut bundle, &witness, ingest.limits, look, progress);
+    let verified = verified.map_err(IngestError::from);
+    let accepted = verified.and_then(|verified| keep(ingest, verified, misfits, receipt_key, environment));
     let trusted = witness.judged.get() == Some(Trust::Trusted);
     let told = match accepted.as_ref().err().and_then(IngestError::refusal) {
         Some(code) => tell(ingest, &mut bundle, trusted, code, environment),
@@ -291,6 +297,7 @@ fn tell<R: Read + Seek>(
 fn keep<R: Read + Seek>(
     ingest: &Ingest<'_>,
     verified: Verified<R>,
+    misfits: Misfits,
     receipt_key: &dyn Fn() -> Result<SigningKey, IngestError>,
     environment: &dyn Environment,
 ) -> Result<Accepted, IngestError> {
@@ -308,7 +315,7 @@ fn keep<R: Read + Seek>(
     let key = receipt_key()?;
     ingest.gate.admit(verified.manifest.client)?;
     ingest.keep_rotation(&verified.manifest)?;
-    let (manifest, records) = ingest.store(verified)?;
+    let (manifest, records) = ingest.store(verified, misfits)?;
     let (chain, highest_sequence) = chain::look(ingest.archive, &manifest)?;
     let received = Seconds::try_from(environment.now_text());
     let receipt = Receipt {
@@ -341,24 +348,36 @@ fn keep<R: Read + Seek>(
 impl Ingest<'_> {
     /// Makes everything that a receipt commits, and tells what becomes of each record. The bundle comes before its records
     /// are entered, so that whoever meets one of them can see to its rows ([`owner`]).
-    fn store<R: Read + Seek>(&self, mut verified: Verified<R>) -> Result<(Manifest, Vec<Outcome>), IngestError> {
+    fn store<R: Read + Seek>(
+        &self,
+        mut verified: Verified<R>,
+        misfits: Misfits,
+    ) -> Result<(Manifest, Vec<Outcome>), IngestError> {
         let manifest_sha256 = verified.manifest_sha256;
         let name = bundle_name(verified.manifest.client, manifest_sha256);
         let fresh = self.store_bundle(&name, &mut verified)?;
         let manifest = &verified.manifest;
-        let mut objects = records::objects(manifest, manifest_sha256);
+        let fitting = manifest.records.iter().filter(|record| !misfits.has(record));
+        let mut objects = records::objects(manifest, manifest_sha256, fitting);
+        let entered = objects.len();
         objects.push((index_name(manifest_sha256), format!("{}\n", manifest.client).into_bytes()));
         objects.push((chain::object(manifest, manifest_sha256), Vec::new()));
         // One of each kind names all directories.
-        let last = objects.iter().skip(manifest.records.len().saturating_sub(1)).map(|(name, _)| name.clone());
+        let last = objects.iter().skip(entered.saturating_sub(1)).map(|(name, _)| name.clone());
         let mut names: Vec<_> = last.chain([name]).collect();
         let made = self.archive.create_all(objects)?;
-        let present = Present::read(self.archive, manifest, manifest_sha256, &made)?;
+        let present = Present::read(self.archive, manifest, manifest_sha256, misfits, &made[..entered])?;
         let share = owner::share(self.archive, &verified, &present, fresh)?;
         for unfinished in &share.unfinished {
-            names.extend(tables::complete(self.archive, verified.manifest.client, *unfinished, Mode::Make)?);
+            names.extend(tables::complete(
+                self.archive,
+                self.kinds,
+                verified.manifest.client,
+                *unfinished,
+                Mode::Make,
+            )?);
         }
-        names.extend(tables::write(self.archive, &mut verified, &share.own, Mode::Make)?);
+        names.extend(tables::write(self.archive, self.kinds, &mut verified, &share.own, Mode::Make)?);
         self.archive.settle(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let outcomes = present.outcomes(&verified.manifest, manifest_sha256);
         Ok((verified.manifest, outcomes))

@@ -15,3 +15,4 @@ pub use accept::{
     Accepted, Gate, Ingest, IngestError, OpenGate, Policy, accept, close, find_receipt, local_receipt_key,
 };
 pub use audit::MOST as MOST_REFUSALS;
+pub(crate) use records::Misfits;

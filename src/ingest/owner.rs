@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::archive::{Archive, ArchiveError, client_prefix};
 use super::bundle_name;
-use super::records::Present;
+use super::records::{Misfits, Present};
 use crate::bundle::Manifest;
 use crate::bundle::verify::Verified;
 use crate::digest::Sha256Digest;
@@ -40,7 +40,7 @@ pub(super) fn share<R>(
     let (manifest, bundle) = (&verified.manifest, verified.manifest_sha256);
     let mut share = Share::default();
     let (mut doubted, mut lost) = (Vec::new(), BTreeMap::new());
-    for record in manifest.records.iter().filter(|record| !present.is_conflict(record)) {
+    for record in manifest.records.iter().filter(|record| present.rejects(record).is_none()) {
         match present.brought_by(record) {
             // Entered just now.
             None => _ = share.own.insert(record.id),
@@ -74,17 +74,20 @@ pub(super) fn share<R>(
     Ok(share)
 }
 
-/// The records that a bundle in the archive is the owner of. Those that it did not come to enter are entered.
+/// The records that a bundle in the archive is the owner of. Those that it did not come to enter are entered, unless
+/// they are misfits.
 pub(crate) fn own(
     archive: &Archive,
     manifest: &Manifest,
     bundle: Sha256Digest,
+    misfits: &Misfits,
 ) -> Result<BTreeSet<Uuid>, ArchiveError> {
-    let objects = super::records::objects(manifest, bundle);
+    let objects = super::records::objects(manifest, bundle, manifest.records.iter());
     let names: Vec<_> = objects.iter().map(|(name, _)| name.clone()).collect();
     let found = archive.get_all(&names)?;
-    let missing = objects.into_iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(object, _)| object);
-    let missing: Vec<_> = missing.collect();
+    let missing = objects.into_iter().zip(&found).zip(&manifest.records);
+    let missing = missing.filter(|((_, found), record)| found.is_none() && !misfits.has(record));
+    let missing: Vec<_> = missing.map(|((object, _), _)| object).collect();
     let entries = if missing.is_empty() {
         found
     } else {
@@ -99,6 +102,9 @@ pub(crate) fn own(
     };
     let mut own = BTreeSet::new();
     for (((record, entry), heir), name) in manifest.records.iter().zip(entries).zip(heirs).zip(names) {
+        if entry.is_none() && misfits.has(record) {
+            continue;
+        }
         let entry = entry.as_deref().and_then(super::records::parse);
         let (digest, brought_by) = entry.ok_or(ArchiveError::Damaged { object: name })?;
         if digest == record.sha256 && heir.unwrap_or(brought_by) == bundle {

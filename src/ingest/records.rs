@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::IngestError;
 use super::accept::receipt_name;
 use super::archive::{Archive, ArchiveError, client_prefix};
@@ -12,37 +14,77 @@ use crate::bundle::Manifest;
 use crate::bundle::manifest::RecordEntry;
 use crate::digest::Sha256Digest;
 use crate::receipt::{Outcome, RecordStatus};
+use crate::record::document::Document;
+use crate::record::schema::{self, Schema};
 
-/// The objects by which the bundle's records are entered, in the manifest's order.
-pub(super) fn objects(manifest: &Manifest, manifest_sha256: Sha256Digest) -> Vec<(String, Vec<u8>)> {
+/// Those records of a bundle that do not fit their schema, with the reason. They are not entered, so that a later bundle
+/// with the same record finds a place that is free, should the schema have changed by then.
+#[derive(Debug, Default)]
+pub(crate) struct Misfits(BTreeMap<Uuid, String>);
+
+impl Misfits {
+    /// Looks at a record; of a kind or version that nobody knows every record fits.
+    pub(crate) fn look(&mut self, schemas: &[Schema], entry: &RecordEntry, document: &Document) {
+        let schema = schema::find(schemas, entry.kind.as_str(), entry.version.as_str());
+        if let Some(Err(misfit)) = schema.map(|schema| schema.check(document)) {
+            self.0.insert(entry.id, format!("{SCHEMA_MISMATCH}: {misfit}"));
+        }
+    }
+
+    /// Whether a record is one.
+    pub(crate) fn has(&self, record: &RecordEntry) -> bool {
+        self.0.contains_key(&record.id)
+    }
+}
+
+/// Why a record is rejected: another one has its id.
+const ID_CONFLICT: &str = "idConflict";
+/// Why a record is rejected: it is not what its kind and version prescribe.
+const SCHEMA_MISMATCH: &str = "schemaMismatch";
+
+/// The objects by which records of a bundle are entered.
+pub(super) fn objects<'r>(
+    manifest: &Manifest,
+    manifest_sha256: Sha256Digest,
+    records: impl Iterator<Item = &'r RecordEntry>,
+) -> Vec<(String, Vec<u8>)> {
     let entry =
         |record: &RecordEntry| (name(manifest, record), format!("{} {manifest_sha256}\n", record.sha256).into());
-    manifest.records.iter().map(entry).collect()
+    records.map(entry).collect()
 }
 
 /// What the archive had of a bundle's records before it.
 pub(super) struct Present {
     /// Digest of the record and of the manifest that brought it, by the record's id.
-    entries: BTreeMap<uuid::Uuid, (Sha256Digest, Sha256Digest)>,
+    entries: BTreeMap<Uuid, (Sha256Digest, Sha256Digest)>,
     /// Whether each of those manifests has a receipt.
     committed: BTreeMap<Sha256Digest, bool>,
+    /// Why records were not entered.
+    misfits: Misfits,
 }
 
 impl Present {
-    /// Looks for the records of a bundle, of which `made` tells which objects were made just now.
+    /// Looks for the records of a bundle, of which `made` tells for those that are no misfits which objects were made
+    /// just now.
     pub(super) fn read(
         archive: &Archive,
         manifest: &Manifest,
         manifest_sha256: Sha256Digest,
+        misfits: Misfits,
         made: &[bool],
     ) -> Result<Self, IngestError> {
-        let known = manifest.records.iter().zip(made).filter(|(_, made)| !**made).map(|(record, _)| record);
-        let (ids, names): (Vec<_>, Vec<_>) = known.map(|record| (record.id, name(manifest, record))).unzip();
+        let mut made = made.iter();
+        let is_known = |record: &&RecordEntry| misfits.has(record) || made.next() != Some(&true);
+        let known: Vec<_> = manifest.records.iter().filter(is_known).collect();
+        let names: Vec<_> = known.iter().map(|record| name(manifest, record)).collect();
         let mut entries = BTreeMap::new();
-        for ((id, name), text) in ids.into_iter().zip(&names).zip(archive.get_all(&names)?) {
+        for ((record, name), text) in known.into_iter().zip(&names).zip(archive.get_all(&names)?) {
+            if text.is_none() && misfits.has(record) {
+                continue;
+            }
             let entry = text.as_deref().and_then(parse);
             // Without it nobody knows which record the id stands for.
-            entries.insert(id, entry.ok_or_else(|| ArchiveError::Damaged { object: name.clone() })?);
+            entries.insert(record.id, entry.ok_or_else(|| ArchiveError::Damaged { object: name.clone() })?);
         }
         let mut committed: BTreeMap<_, _> = entries.values().map(|(_, brought_by)| (*brought_by, false)).collect();
         committed.remove(&manifest_sha256);
@@ -51,7 +93,7 @@ impl Present {
         for (has_receipt, found) in committed.values_mut().zip(archive.has_all(&receipts)?) {
             *has_receipt = found;
         }
-        Ok(Self { entries, committed })
+        Ok(Self { entries, committed, misfits })
     }
 
     /// What becomes of the bundle's records.
@@ -69,9 +111,13 @@ impl Present {
         entry.map(|(_, brought_by)| *brought_by)
     }
 
-    /// Whether another record has the id of this one.
-    pub(super) fn is_conflict(&self, record: &RecordEntry) -> bool {
-        self.entries.get(&record.id).is_some_and(|(digest, _)| *digest != record.sha256)
+    /// Why a record is not taken: another one has its id, or it does not fit its schema and was not entered before by
+    /// rules of another time.
+    pub(super) fn rejects(&self, record: &RecordEntry) -> Option<&str> {
+        match self.entries.get(&record.id) {
+            Some((digest, _)) => (*digest != record.sha256).then_some(ID_CONFLICT),
+            None => self.misfits.0.get(&record.id).map(String::as_str),
+        }
     }
 
     /// Whether another bundle was accepted.
@@ -79,9 +125,11 @@ impl Present {
         self.committed.get(&bundle) == Some(&true)
     }
 
-    fn status(&self, record: &RecordEntry, manifest_sha256: Sha256Digest) -> (RecordStatus, Option<&'static str>) {
+    fn status(&self, record: &RecordEntry, manifest_sha256: Sha256Digest) -> (RecordStatus, Option<&str>) {
+        if let Some(reason) = self.rejects(record) {
+            return (RecordStatus::Rejected, Some(reason));
+        }
         match self.entries.get(&record.id) {
-            Some((digest, _)) if *digest != record.sha256 => (RecordStatus::Rejected, Some("idConflict")),
             Some((_, brought_by))
                 if *brought_by != manifest_sha256 && self.committed.get(brought_by) == Some(&true) =>
             {

@@ -13,6 +13,8 @@ pub mod kubernetes;
 pub(crate) mod outline;
 pub mod problem;
 pub mod reference;
+#[cfg(feature = "ingest")]
+pub mod schema;
 pub mod values;
 pub mod withhold;
 

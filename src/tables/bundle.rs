@@ -9,16 +9,18 @@ use uuid::Uuid;
 use super::file::TableWriter;
 use super::rows::{self, Place, Row};
 use super::schema::TABLES;
-use super::{GROUP_BYTES, Mode, TABLES_PREFIX, TablesError, of_spool};
+use super::{GROUP_BYTES, Kinds, Mode, TABLES_PREFIX, TablesError, of_spool};
 use crate::bundle::Limits;
 use crate::bundle::limits::Limit;
+use crate::bundle::manifest::RecordEntry;
 use crate::bundle::verify::{self, EachError, Verified};
 use crate::digest::Sha256Digest;
 use crate::ingest::archive::{Archive, ArchiveError, Large};
-use crate::ingest::{bundle_name, owner};
+use crate::ingest::{Misfits, bundle_name, owner};
 use crate::keys::PublicKey;
 use crate::keys::keyring::{Trust, Trusts};
 use crate::keys::rotation::Link;
+use crate::record::document::Document;
 use crate::store::durable::{self, FileError};
 
 /// How much memory the rows of all tables take together before those of the fullest are written.
@@ -30,6 +32,7 @@ const WAITING_BYTES: usize = 2 << 20;
 /// Writes the rows of those records of a bundle that it is the owner of, and tells the names of the files.
 pub(crate) fn write<R: Read + Seek>(
     archive: &Archive,
+    kinds: Kinds<'_>,
     verified: &mut Verified<R>,
     own: &BTreeSet<Uuid>,
     mode: Mode,
@@ -45,7 +48,7 @@ pub(crate) fn write<R: Read + Seek>(
         }
         let month = rows::month(rows::instant(entry.time.as_str()));
         let place = Place { client, bundle, entry };
-        rows::each(document, place, |table, row| sink.push(table, &month, row))
+        rows::each(document, place, kinds, |table, row| sink.push(table, &month, row))
     });
     match walked {
         Ok(()) => sink.finish(),
@@ -59,6 +62,7 @@ pub(crate) fn write<R: Read + Seek>(
 /// Writes the rows of a bundle that is in the archive, whoever was interrupted doing so.
 pub(crate) fn complete(
     archive: &Archive,
+    kinds: Kinds<'_>,
     client: Uuid,
     bundle: Sha256Digest,
     mode: Mode,
@@ -66,13 +70,15 @@ pub(crate) fn complete(
     let name = bundle_name(client, bundle);
     let damaged = |source| TablesError::Bundle { object: name.clone(), source: Box::new(source) };
     let file = archive.fetch(&name)?.ok_or_else(|| ArchiveError::Damaged { object: name.clone() })?;
-    let verified = verify::verify(file, &Anybody, &no_limits(), &mut |_, _| {});
+    let mut misfits = Misfits::default();
+    let look = |entry: &RecordEntry, document: &Document| misfits.look(kinds.schemas, entry, document);
+    let verified = verify::verify_each(file, &Anybody, &no_limits(), look, &mut |_, _| {});
     let mut verified = verified.map_err(damaged)?;
     if (verified.manifest.client, verified.manifest_sha256) != (client, bundle) {
         return Err(ArchiveError::Damaged { object: name }.into());
     }
-    let own = owner::own(archive, &verified.manifest, bundle)?;
-    write(archive, &mut verified, &own, mode)
+    let own = owner::own(archive, &verified.manifest, bundle, &misfits)?;
+    write(archive, kinds, &mut verified, &own, mode)
 }
 
 /// What is in the archive was within the limits that held when it came.

@@ -14,6 +14,7 @@ mod compact;
 mod export;
 mod features;
 mod file;
+mod kinds;
 mod rebuild;
 mod rows;
 mod schema;
@@ -30,6 +31,7 @@ pub(crate) use bundle::{complete, write};
 pub use compact::{Compacted, compact};
 pub use export::{Format, export};
 pub use features::features;
+pub use kinds::{Kinds, LAYOUTS, Layout};
 pub use rebuild::{Rebuilt, rebuild};
 pub use schema::{Column, TABLES, Table, Type};
 

@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use super::{Mode, Progress, TablesError, complete};
+use super::{Kinds, Mode, Progress, TablesError, complete};
 use crate::digest::Sha256Digest;
 use crate::ingest::archive::{Archive, CLIENTS, client_prefix};
 
@@ -23,14 +23,14 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// The archive fails, or a bundle in it is damaged.
-pub fn rebuild(archive: &Archive, progress: Progress<'_>) -> Result<Rebuilt, TablesError> {
+pub fn rebuild(archive: &Archive, kinds: Kinds<'_>, progress: Progress<'_>) -> Result<Rebuilt, TablesError> {
     let mut rebuilt = Rebuilt::default();
     let clients = archive.list_directories(CLIENTS)?;
     let all = clients.len() as u64;
     for client in clients.iter().filter_map(|name| Uuid::try_parse(name).ok()) {
         progress(rebuilt.clients, all);
         each_bundle(archive, client, |bundle| {
-            let files = complete(archive, client, bundle, Mode::Replace)?;
+            let files = complete(archive, kinds, client, bundle, Mode::Replace)?;
             archive.settle(&files.iter().map(String::as_str).collect::<Vec<_>>())?;
             rebuilt.bundles += 1;
             rebuilt.files += files.len() as u64;

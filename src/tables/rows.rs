@@ -7,7 +7,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Unit};
 use uuid::Uuid;
 
-use super::schema::{Column, KNOWN, Origin, Rows, TABLES, Table, Type};
+use super::kinds::{Kinds, Layout};
+use super::schema::{Column, Origin, Rows, TABLES, Table, Type};
 use crate::bundle::manifest::RecordEntry;
 use crate::digest::Sha256Digest;
 use crate::record::canonical::text_of;
@@ -85,56 +86,66 @@ pub(crate) fn month(instant: DateTime) -> String {
 pub(crate) fn each<E>(
     document: &Document,
     place: Place<'_>,
+    kinds: Kinds<'_>,
     mut visit: impl FnMut(usize, Row) -> Result<(), E>,
 ) -> Result<(), E> {
-    let is_known = KNOWN.contains(&(place.entry.kind.as_str(), place.entry.version.as_str()));
-    let record = Record { text: document.bytes(), document, place, is_known };
+    let layout = kinds.layout(place.entry.kind.as_str(), place.entry.version.as_str());
+    let record = Record { text: document.bytes(), document, place, layout };
     for (index, table) in TABLES.iter().enumerate() {
-        match table.rows {
-            Rows::Records => visit(index, record.row(table, None, &Cell::Null, 0))?,
-            _ if !is_known => {}
-            Rows::Array(array) => {
+        let columns = record.columns(table);
+        match (table.rows, layout) {
+            (Rows::Records, _) => visit(index, record.row(&columns, None, &Cell::Null, 0))?,
+            (Rows::Array(array), Some(layout)) => {
                 let kind = Cell::Text(place.entry.kind.to_string());
-                for (position, at) in record.objects(array).enumerate() {
-                    visit(index, record.row(table, Some(at), &kind, position))?;
+                for (position, at) in record.objects(layout.array(array)).enumerate() {
+                    visit(index, record.row(&columns, Some(at), &kind, position))?;
                 }
             }
-            Rows::Nested(outer, inner) => {
-                for parent in record.objects(outer) {
+            (Rows::Nested(outer, inner), Some(layout)) => {
+                for parent in record.objects(layout.array(outer)) {
                     // Looked for once: it may lie behind all of what is in there.
                     let uuid = record.short(parent, "uuid");
-                    for (position, at) in record.inner(parent, inner).enumerate() {
-                        visit(index, record.row(table, Some(at), &uuid, position))?;
+                    for (position, at) in record.inner(parent, layout.array(inner)).enumerate() {
+                        visit(index, record.row(&columns, Some(at), &uuid, position))?;
                     }
                 }
             }
-            Rows::Computed => {}
+            (Rows::Array(_) | Rows::Nested(..), None) | (Rows::Computed, _) => {}
         }
     }
     Ok(())
 }
 
+/// A column, and where a record of the version at hand has its value.
+type Placed = (&'static Column, Origin);
+
 struct Record<'a> {
     text: &'a [u8],
     document: &'a Document,
     place: Place<'a>,
-    is_known: bool,
+    /// Of a kind and version that has rows of its own.
+    layout: Option<&'a Layout>,
 }
 
 impl<'a> Record<'a> {
+    fn columns(&self, table: &Table) -> Vec<Placed> {
+        let origin = |column: &Column| self.layout.map_or(column.origin, |layout| layout.origin(table.name, column));
+        table.columns().map(|column| (column, origin(column))).collect()
+    }
+
     /// A row of the object at `at`, or of the record itself, which lies in the one at `parent`.
-    fn row(&self, table: &Table, at: Option<usize>, parent: &Cell, position: usize) -> Row {
-        let mut row: Row = table.columns().map(|column| self.own(column, parent, position)).collect();
+    fn row(&self, columns: &[Placed], at: Option<usize>, parent: &Cell, position: usize) -> Row {
+        let mut row: Row = columns.iter().map(|(_, origin)| self.own(*origin, parent, position)).collect();
         match at {
-            Some(at) => self.fill(table, &mut row, at, &[]),
-            None => self.fill_from_record(table, &mut row),
+            Some(at) => self.fill(columns, &mut row, at, &[]),
+            None => self.fill_from_record(columns, &mut row),
         }
         row
     }
 
     /// What is not a member of the entity.
-    fn own(&self, column: &Column, parent: &Cell, position: usize) -> Cell {
-        match column.origin {
+    fn own(&self, origin: Origin, parent: &Cell, position: usize) -> Cell {
+        match origin {
             Origin::Client => Cell::Text(self.place.client.to_string()),
             Origin::RecordId => Cell::Text(self.place.entry.id.to_string()),
             Origin::RecordTime => Cell::Number(micros(instant(self.place.entry.time.as_str()))),
@@ -142,35 +153,42 @@ impl<'a> Record<'a> {
             Origin::Size => whole(self.text.len()),
             Origin::Position => whole(position),
             Origin::Parent => parent.clone(),
-            Origin::Count(array) if self.is_known && self.array(array).is_some() => whole(self.objects(array).count()),
+            Origin::Count(array) => self.listed(array).map_or(Cell::Null, |objects| whole(objects.count())),
             // The one count of rows that lie deeper.
-            Origin::Computed if self.is_known && self.array("seeds").is_some() => {
-                whole(self.objects("seeds").map(|seed| self.inner(seed, "datacenters").count()).sum())
-            }
+            Origin::Computed => self.listed("seeds").map_or(Cell::Null, |seeds| {
+                let inner = self.layout.map_or("datacenters", |layout| layout.array("datacenters"));
+                whole(seeds.map(|seed| self.inner(seed, inner).count()).sum())
+            }),
             _ => Cell::Null,
         }
     }
 
+    /// The objects of an array that the first version calls so, if it is there.
+    fn listed(&self, array: &'static str) -> Option<impl Iterator<Item = usize> + use<'a>> {
+        let array = self.layout?.array(array);
+        self.array(array).is_some().then(|| self.objects(array))
+    }
+
     /// Members of the record itself; of a kind that is not known those that every record has.
-    fn fill_from_record(&self, table: &Table, row: &mut Row) {
-        for (cell, column) in row.iter_mut().zip(table.columns()) {
-            let Origin::Member([name]) = column.origin else { continue };
+    fn fill_from_record(&self, columns: &[Placed], row: &mut Row) {
+        for (cell, (column, origin)) in row.iter_mut().zip(columns) {
+            let Origin::Member([name]) = origin else { continue };
             *cell = match *name {
                 "kind" => Cell::Text(self.place.entry.kind.to_string()),
                 "version" => Cell::Text(self.place.entry.version.to_string()),
                 "complete" => Cell::Flag(self.place.entry.complete),
-                _ if !self.is_known => Cell::Null,
+                _ if self.layout.is_none() => Cell::Null,
                 name => self.top(name).map_or(Cell::Null, |at| self.read(column.kind, at)),
             };
         }
     }
 
     /// Members of the object at `at`, which is found on the way `above` in an entity.
-    fn fill(&self, table: &Table, row: &mut Row, at: usize, above: &[&str]) {
+    fn fill(&self, columns: &[Placed], row: &mut Row, at: usize, above: &[&str]) {
         for member in Members::of_object(self.text, at) {
             let mut deeper = None;
-            for (cell, column) in row.iter_mut().zip(table.columns()) {
-                match column.origin {
+            for (cell, (column, origin)) in row.iter_mut().zip(columns) {
+                match *origin {
                     Origin::Member(path) => match path.strip_prefix(above) {
                         Some([name]) if name.as_bytes() == member.name => {
                             *cell = self.read(column.kind, member.value.clone());
@@ -190,7 +208,7 @@ impl<'a> Record<'a> {
             if let Some(name) = deeper
                 && self.text.get(member.value.start) == Some(&b'{')
             {
-                self.fill(table, row, member.value.start, &[above, &[name]].concat());
+                self.fill(columns, row, member.value.start, &[above, &[name]].concat());
             }
         }
     }

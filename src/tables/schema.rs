@@ -1,7 +1,5 @@
 //! Which tables there are, their columns, and where in a record each value stands.
 
-use crate::record::{kubermatic, kubernetes};
-
 /// What a column's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
@@ -44,7 +42,7 @@ pub(crate) enum Origin {
     Bundle,
     /// How large the record is in full, in bytes.
     Size,
-    /// A member of the entity, by the names on the way there.
+    /// A member of the entity, by the names on the way there; in some versions elsewhere ([`super::Layout`]).
     Member(&'static [&'static str]),
     /// What the entity lies in: for rows of an array the record's kind, for nested ones the UUID of the outer row.
     Parent,
@@ -110,10 +108,6 @@ impl Table {
         TABLES.iter().find(|table| table.name == name)
     }
 }
-
-/// The kinds and versions that have more tables than `installations`.
-pub(crate) const KNOWN: [(&str, &str); 2] =
-    [(kubermatic::KIND, kubermatic::VERSION), (kubernetes::KIND, kubernetes::VERSION)];
 
 const fn column(name: &'static str, kind: Type, origin: Origin) -> Column {
     Column { name, kind, required: false, origin }

@@ -42,6 +42,7 @@ mod refusals;
 mod renewal_kills;
 mod report;
 mod rotation;
+mod schemas;
 mod second;
 #[allow(dead_code, reason = "shared with tests/browser")]
 mod served;

@@ -54,6 +54,18 @@ impl Vector {
     }
 }
 
+/// The records of the vectors that an independent implementation published.
+pub fn records() -> Vec<Value> {
+    let mut records = Vec::new();
+    for entry in fs::read_dir(root().join("testdata/bundles/vectors")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_str().unwrap().ends_with(".records.json") {
+            records.extend(serde_json::from_slice::<Vec<Value>>(&fs::read(path).unwrap()).unwrap());
+        }
+    }
+    records
+}
+
 /// Every vector of a folder, as its index lists them.
 pub fn vectors(folder: &str) -> Vec<Vector> {
     let index = fs::read(place().join(folder).join("expected.json")).unwrap();

@@ -18,6 +18,7 @@ use super::receipts::{self, TAR};
 use super::{Caller, Problem, Service, spool};
 use crate::clock::System;
 use crate::receipt::RecordStatus;
+use crate::tables::Kinds;
 
 /// How long a caller is asked to wait when too many upload at once.
 const BUSY: Duration = Duration::from_secs(5);
@@ -74,6 +75,7 @@ impl Service {
             keyring: &keyring,
             policy: self.settings.policy,
             pins_per_hour: self.settings.pins_per_hour,
+            kinds: Kinds::KNOWN,
             limits: &self.settings.limits,
             gate: &gate,
         };

@@ -137,6 +137,13 @@ impl Place {
         fs::remove_file(self.files().join(name)).unwrap();
     }
 
+    /// Puts an object there.
+    pub fn add(&self, name: &str, contents: &[u8]) {
+        let path = self.files().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+
     /// Sets a copy of the archive aside.
     pub fn save(&self) -> tempfile::TempDir {
         // Beside the original: what S3 servers write into files' attributes is copied as well.

@@ -13,7 +13,7 @@ pub fn python() -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_BIN_EXE_kubermatic-telemetry")).ancestors().nth(2).unwrap().to_owned();
     let made = target.join("engines/venv/bin/python");
     let python = std::env::var_os("ANALYSIS_PYTHON").map_or(made, PathBuf::from);
-    let works = Command::new(&python).args(["-c", "import duckdb, pandas, polars, pyarrow"]).output();
+    let works = Command::new(&python).args(["-c", "import duckdb, jsonschema, pandas, polars, pyarrow"]).output();
     if works.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }

@@ -44,13 +44,13 @@ fn a_table_is_exported_in_every_format_with_the_same_rows(place: &Place) {
     }
     let seeds = place.tables("export --table seeds --month 2025-12").ok().stdout;
     assert!(seeds.contains("2025-12-") && !seeds.contains("2026-01-"), "{seeds}");
-    let place_name = r#","Zürich ""1"",\u{a}\u{7f}\u{2028}","#;
+    let place_name = r#","Zürich ""1"",\u{2028}","#;
     assert!(
         seeds.contains(place_name),
         "commas and quotes stay in their value, and what acts on a terminal is escaped: {seeds}"
     );
     let printed = place.tables("export --table seeds --format ndjson").ok().stdout;
-    assert!(printed.contains(r"\n\u007f\u2028") && !printed.contains(['\u{7f}', '\u{2028}']), "{printed}");
+    assert!(printed.contains(r"\u2028") && !printed.contains('\u{2028}'), "{printed}");
     place.tables("export --table seeds -o seeds.parquet").code(1).says("exists already").says("--force");
     if let Some(python) = engines::python() {
         let script = "import pandas; print(sum(len(pandas.read_parquet(f'{table}.parquet')) for table in %s))";

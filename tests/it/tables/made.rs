@@ -20,6 +20,8 @@ pub struct Record {
     pub id: Uuid,
     pub bytes: Vec<u8>,
     pub value: Value,
+    /// Whether it is what its kind and version prescribe.
+    pub fits: bool,
 }
 
 /// Numbers that look random and are always the same.
@@ -53,11 +55,10 @@ impl Record {
     pub fn of(id: u64, value: &Value) -> Self {
         let limits = Limits::default();
         let bytes = canonicalize(value.to_string().as_bytes(), Form::Record, &limits.json).unwrap();
-        Self { id: record_id(id), value: serde_json::from_slice(&bytes).unwrap(), bytes }
+        Self { id: record_id(id), value: serde_json::from_slice(&bytes).unwrap(), bytes, fits: true }
     }
 
-    /// A record of an installation, which has what the dice give it; some has members that are missing or of another
-    /// type.
+    /// A record of an installation, which has what the dice give it; some lack members, and some do not fit their schema.
     pub fn kubermatic(id: u64, time: &str, dice: &mut Dice) -> Self {
         let versions = ["1.29.4", "1.30.1", "1.31.0"];
         let providers = ["aws", "azure", "gcp", "vsphere", "other"];
@@ -67,8 +68,8 @@ impl Record {
             "kubernetesVersion": dice.pick(&versions),
             "problems": rows(dice.below(3), |_| json!({"category": "timeout", "step": "nodes"})),
             "seeds": rows(dice.below(3), |seed| json!({
-                "uuid": uuid(1, seed), "country": "DE", "location": "Zürich \"1\",\n\u{7f}\u{2028}",
-                "expose": 1, "kubernetesVersion": 7, "userClusterMlaEnabled": seed == 0,
+                "uuid": uuid(1, seed), "country": "DE", "location": "Zürich \"1\",\u{2028}",
+                "expose": 1, "kubernetesVersion": "1.28.0", "userClusterMlaEnabled": seed == 0,
                 "datacenters": rows(seed + 1, |dc| json!({
                     "uuid": uuid(2, 10 * seed + dc), "provider": "aws", "region": "eu-central-1", "country": "FR",
                 })),
@@ -78,7 +79,7 @@ impl Record {
                 "cloud": {"provider": dice.pick(&providers), "dcUUID": uuid(2, 0)}, "phase": "Running",
                 "kubernetesServerVersion": dice.pick(&versions), "exposeStrategy": "NodePort",
                 "etcdClusterSize": 3, "containerRuntime": "containerd", "opaIntegrationEnabled": dice.flag(),
-                "mla": {"monitoringEnabled": dice.flag(), "loggingEnabled": "no"},
+                "mla": {"monitoringEnabled": dice.flag()},
                 "cniPlugin": {"type": dice.pick(&["canal", "cilium"]), "version": "v3.27"},
                 "clusterNetwork": {"ipFamily": "IPv4", "konnectivityEnabled": true},
                 "enableUserSSHKeyAgent": dice.flag(),
@@ -97,10 +98,11 @@ impl Record {
         if dice.below(4) == 0 {
             value.as_object_mut().unwrap().remove("users");
         }
-        if dice.below(8) == 0 {
+        let fits = dice.below(8) > 0;
+        if !fits {
             value["projects"] = json!([1, "x", null]);
         }
-        Self::of(id, &value)
+        Self { fits, ..Self::of(id, &value) }
     }
 
     /// A record of nodes.

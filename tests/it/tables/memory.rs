@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::made::{Record, pack};
 use crate::support::{Desk, say, skip};
@@ -29,9 +30,10 @@ fn noise(number: usize, length: usize) -> String {
 }
 
 fn bundles() -> Vec<(&'static str, u64, Vec<Record>)> {
-    let uuid = |number: usize| format!("{number:032x}");
+    let uuid = |number: usize| Uuid::from_u128(number as u128).to_string();
     let clusters = |count| rows(count, |number| json!({"uuid": uuid(number)}));
-    let texts = |count: usize, length| {
+    let texts = |count: usize| rows(count, |number| json!({"uuid": uuid(number), "location": noise(number, 128)}));
+    let unfit = |count: usize, length| {
         rows(count, |number| json!({"uuid": noise(3 * number, length), "phase": noise(3 * number + 1, length)}))
     };
     // Its UUID lies behind all of its datacenters.
@@ -39,20 +41,25 @@ fn bundles() -> Vec<(&'static str, u64, Vec<Record>)> {
     let many = |count: u64| (0..count).map(|id| record(id, "clusters", clusters(1000))).collect();
     vec![
         ("many small rows", SMALL, vec![record(1, "clusters", clusters(150_000))]),
-        ("long texts", SMALL, vec![record(1, "clusters", texts(60, 60_000))]),
+        ("long texts", SMALL, vec![record(1, "seeds", texts(35_000))]),
+        ("texts that are longer than any that fit", SMALL, vec![record(1, "clusters", unfit(60, 60_000))]),
         (
             "a seed with many datacenters",
             SMALL,
-            vec![record(1, "seeds", json!([{"uuid": "s", "datacenters": datacenters}]))],
+            vec![record(1, "seeds", json!([{"uuid": uuid(0), "datacenters": datacenters}]))],
         ),
-        ("many problems", SMALL, vec![record(1, "problems", rows(200_000, |_| json!({"step": "nodes"})))]),
+        (
+            "many problems",
+            SMALL,
+            vec![record(1, "problems", rows(200_000, |number| json!({"category": format!("w{number}")})))],
+        ),
         (
             "a long list",
             SMALL,
             vec![record(
                 1,
                 "sshKeys",
-                json!([{"uuid": "k", "clusterUUIDs": rows(700_000, |number| number.to_string().into())}]),
+                json!([{"uuid": uuid(0), "clusterUUIDs": rows(180_000, |number| uuid(number).into())}]),
             )],
         ),
         ("records of many months", SMALL, many(200)),
@@ -71,7 +78,9 @@ fn no_record_takes_more_memory_as_rows_than_bundles_may() {
             skip("there is no `time` to measure with");
             return;
         };
-        printed.ok();
+        let fits = !what.contains("longer than any");
+        let printed = printed.ok();
+        assert_eq!(printed.stderr.contains("rejected: schemaMismatch"), !fits, "{what}: {}", printed.stderr);
         assert!(peak <= most, "{what}: {peak} KiB");
         let said = format!("{what}: {} MiB in {:.1} s", peak >> 10, started.elapsed().as_secs_f32());
         for verb in [["tables", "rebuild", "--archive", "archive"], ["tables", "compact", "--archive", "archive"]] {
