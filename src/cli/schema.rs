@@ -71,7 +71,7 @@ fn write_all(directory: &Path, output: &Output) -> Result<(), Failure> {
 fn list(output: &Output) -> Result<(), Failure> {
     let schema = |schema: &Schema| json!({"kind": schema.kind, "version": schema.version, "about": schema.about});
     if output.is_json() {
-        return Ok(output.document(&SCHEMAS.iter().map(schema).collect::<Vec<_>>())?);
+        return output.document(&SCHEMAS.iter().map(schema).collect::<Vec<_>>());
     }
     for Schema { kind, version, about, .. } in &SCHEMAS {
         output.line(&format!("{kind} {version}"))?;

@@ -99,10 +99,10 @@ impl Check<'_> {
                 let number = self.text.get(at).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
                 self.must(number.is_some(), "a whole number below 2^32")
             }
-            Privacy::Constant(word) => match walk::string(self.text, at) == Some(word.as_bytes()) {
-                true => Ok(()),
-                false => Err(self.fails(Must::Equal(word))),
-            },
+            Privacy::Constant(word) => {
+                let is_it = walk::string(self.text, at) == Some(word.as_bytes());
+                if is_it { Ok(()) } else { Err(self.fails(Must::Equal(word))) }
+            }
             _ => self.text(at, form::of(privacy)),
         }
     }

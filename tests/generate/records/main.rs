@@ -110,7 +110,7 @@ fn generate(options: &Options) -> Result<usize, Box<dyn Error>> {
         return Err(format!("{} is not empty", options.directory.display()).into());
     }
     let store = options.state.as_deref().map(open_store).transpose()?;
-    let mut site = Site::new(&options.sizes);
+    let mut site = Site::new(&options.sizes, 0);
     let mut time: Timestamp = FIRST.parse()?;
     let mut total = 0;
     for day in 0..options.days {

@@ -74,11 +74,14 @@ enum Change {
 }
 
 impl Site {
-    /// The first day; equal sizes give equal sites.
-    pub fn new(sizes: &Sizes) -> Self {
+    /// The first day of an installation; equal sizes and numbers give equal sites.
+    pub fn new(sizes: &Sizes, number: u64) -> Self {
+        let mut key = [0x5a; 32];
+        key[..8].copy_from_slice(&(number ^ 0x5a5a_5a5a_5a5a_5a5a).to_le_bytes());
+        let places: &[u64] = if number == 0 { &[] } else { &[number] };
         let mut site = Self {
-            names: Pseudonymizer::new([0x5a; 32]),
-            random: Random::new("site", &[]),
+            names: Pseudonymizer::new(key),
+            random: Random::new("site", places),
             named: 0,
             seeds: Vec::new(),
             clusters: Vec::new(),
