@@ -30,8 +30,8 @@ impl Sha256Digest {
     }
 }
 
-/// Bytes beside their digest. It was computed from these very bytes: there is no other way to make one, and none to change
-/// what is in it.
+/// Bytes beside their digest, which was computed from these very bytes: there is no other way to make one, and none to
+/// change what is in it.
 #[derive(Debug)]
 pub struct Digested {
     bytes: Vec<u8>,

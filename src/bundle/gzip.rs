@@ -1,8 +1,8 @@
 //! Compressing payloads: one gzip member without a name, time or other extras, as the format asks for.
 //!
 //! A payload of a usual size is held until it is whole and then compressed by libdeflate, which looks for the cheapest
-//! way to spell all of it. It does so at the level below its highest, which looks more than twice as long to save another
-//! three bytes of a thousand. A larger payload is compressed as it comes, by zlib. Both are deflate, and readers can't tell.
+//! way to spell all of it: at the level below its highest, which takes more than twice the time to save another three
+//! bytes of a thousand. A larger payload is compressed as it comes, by zlib. Both are deflate, and readers can't tell.
 //! Rows are mostly UUIDs, whose digits have nothing in common: a match of three or four of them costs more bits than
 //! the digits themselves, and zlib's default strategy takes it all the same. `Filtered` takes no match of five bytes or
 //! less (`docs/performance.md` has what each is worth).
@@ -21,28 +21,40 @@ pub(super) struct GzipWriter<W> {
     streamed: Option<Streamed>,
 }
 
-/// How hard it is tried to make little of much.
+/// How hard a compressor tries.
 #[derive(Debug, Clone, Copy)]
 enum Effort {
-    /// For what is kept and sent.
+    /// As long as it pays: for payloads.
     Most,
-    /// To learn about what it would come to.
+    /// As little as it can: for whoever wants to know about how well something compresses.
     Least,
+}
+
+/// The level below libdeflate's highest.
+const MOST_THAT_PAYS: CompressionLvl = level(11);
+/// The lowest that compresses; the library's "fastest" does not.
+const LEAST: CompressionLvl = level(1);
+
+const fn level(number: i32) -> CompressionLvl {
+    match CompressionLvl::new(number) {
+        Ok(level) => level,
+        Err(_) => CompressionLvl::best(),
+    }
 }
 
 impl Effort {
     fn of_libdeflate(self) -> CompressionLvl {
         match self {
-            // A level that there is.
-            Self::Most => CompressionLvl::new(11).unwrap_or_default(),
-            Self::Least => CompressionLvl::fastest(),
+            Self::Most => MOST_THAT_PAYS,
+            Self::Least => LEAST,
         }
     }
 
     fn of_zlib(self) -> i32 {
         match self {
             Self::Most => 9,
-            Self::Least => 1,
+            // The first level that makes codes of its own for what it finds.
+            Self::Least => 2,
         }
     }
 }
@@ -56,7 +68,7 @@ impl<W: Write> GzipWriter<W> {
         Self { inner, effort: Effort::Most, held: Vec::new(), streamed: None }
     }
 
-    /// Compresses in a tenth of the time, and not as well.
+    /// Compresses in less than a tenth of the time, and not as well.
     pub fn quick(inner: W) -> Self {
         Self { effort: Effort::Least, ..Self::new(inner) }
     }
