@@ -30,6 +30,46 @@ impl Sha256Digest {
     }
 }
 
+/// Bytes beside their digest, which was computed from these very bytes: there is no other way to make one, and none to
+/// change what is in it.
+#[derive(Debug)]
+pub struct Digested {
+    bytes: Vec<u8>,
+    sha256: Sha256Digest,
+}
+
+impl Digested {
+    /// Digests `bytes`.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self { sha256: Sha256Digest::of(&bytes), bytes }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes, for those who do not want to know the digest.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Their digest.
+    #[must_use]
+    pub fn sha256(&self) -> Sha256Digest {
+        self.sha256
+    }
+
+    /// Takes them apart: the bytes and their digest.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u8>, Sha256Digest) {
+        (self.bytes, self.sha256)
+    }
+}
+
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&hex(&self.0))

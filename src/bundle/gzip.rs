@@ -1,7 +1,8 @@
 //! Compressing payloads: one gzip member without a name, time or other extras, as the format asks for.
 //!
 //! A payload of a usual size is held until it is whole and then compressed by libdeflate, which looks for the cheapest
-//! way to spell all of it. A larger one is compressed as it comes, by zlib. Both are deflate, and readers can't tell.
+//! way to spell all of it: at the level below its highest, which takes more than twice the time to save another three
+//! bytes of a thousand. A larger payload is compressed as it comes, by zlib. Both are deflate, and readers can't tell.
 //! Rows are mostly UUIDs, whose digits have nothing in common: a match of three or four of them costs more bits than
 //! the digits themselves, and zlib's default strategy takes it all the same. `Filtered` takes no match of five bytes or
 //! less (`docs/performance.md` has what each is worth).
@@ -14,24 +15,69 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Method, Status
 /// Compresses what is written into `inner`.
 pub(super) struct GzipWriter<W> {
     inner: W,
+    effort: Effort,
     held: Vec<u8>,
     /// Once there is more than is held.
     streamed: Option<Streamed>,
+}
+
+/// How hard a compressor tries.
+#[derive(Debug, Clone, Copy)]
+enum Effort {
+    /// As long as it pays: for payloads.
+    Most,
+    /// As little as it can: for whoever wants to know about how well something compresses.
+    Least,
+}
+
+/// The level below libdeflate's highest.
+const MOST_THAT_PAYS: CompressionLvl = level(11);
+/// The lowest that compresses; the library's "fastest" does not.
+const LEAST: CompressionLvl = level(1);
+
+const fn level(number: i32) -> CompressionLvl {
+    match CompressionLvl::new(number) {
+        Ok(level) => level,
+        Err(_) => CompressionLvl::best(),
+    }
+}
+
+impl Effort {
+    fn of_libdeflate(self) -> CompressionLvl {
+        match self {
+            Self::Most => MOST_THAT_PAYS,
+            Self::Least => LEAST,
+        }
+    }
+
+    fn of_zlib(self) -> i32 {
+        match self {
+            Self::Most => 9,
+            // The first level that makes codes of its own for what it finds.
+            Self::Least => 2,
+        }
+    }
 }
 
 /// The most plain bytes that are held, to be compressed as a whole: ninety days of a large installation.
 const MOST_HELD: usize = 4 << 20;
 
 impl<W: Write> GzipWriter<W> {
+    /// Compresses as payloads are.
     pub fn new(inner: W) -> Self {
-        Self { inner, held: Vec::new(), streamed: None }
+        Self { inner, effort: Effort::Most, held: Vec::new(), streamed: None }
+    }
+
+    /// Compresses in less than a tenth of the time, and not as well.
+    pub fn quick(inner: W) -> Self {
+        Self { effort: Effort::Least, ..Self::new(inner) }
     }
 
     /// Compresses what is left, and gives back what was written to.
     pub fn finish(mut self) -> io::Result<W> {
         match self.streamed {
             Some(streamed) => streamed.finish(&mut self.inner)?,
-            None => self.inner.write_all(&compressed_whole(&self.held)?)?,
+            None => self.inner.write_all(&compressed_whole(&self.held, self.effort)?)?,
         }
         Ok(self.inner)
     }
@@ -46,7 +92,7 @@ impl<W: Write> Write for GzipWriter<W> {
             self.held.extend_from_slice(input);
             return Ok(input.len());
         }
-        let mut streamed = Streamed::new();
+        let mut streamed = Streamed::new(self.effort);
         let mut held = &std::mem::take(&mut self.held)[..];
         while !held.is_empty() {
             let taken = streamed.write(held, &mut self.inner)?;
@@ -60,8 +106,8 @@ impl<W: Write> Write for GzipWriter<W> {
     }
 }
 
-fn compressed_whole(plain: &[u8]) -> io::Result<Vec<u8>> {
-    let mut compressor = Compressor::new(CompressionLvl::best());
+fn compressed_whole(plain: &[u8], effort: Effort) -> io::Result<Vec<u8>> {
+    let mut compressor = Compressor::new(effort.of_libdeflate());
     let mut compressed = vec![0; compressor.gzip_compress_bound(plain.len())];
     let length = compressor.gzip_compress(plain, &mut compressed);
     // The bound is what any input of this length fits into.
@@ -82,9 +128,9 @@ const WINDOW_BITS: i32 = 15 + 16;
 const BUFFER: usize = 64 * 1024;
 
 impl Streamed {
-    fn new() -> Self {
+    fn new(effort: Effort) -> Self {
         let config = DeflateConfig {
-            level: 9,
+            level: effort.of_zlib(),
             method: Method::Deflated,
             window_bits: WINDOW_BITS,
             mem_level: 9,
@@ -131,7 +177,10 @@ mod tests {
     use super::*;
 
     fn compressed(plain: &[u8], step: usize) -> Vec<u8> {
-        let mut writer = GzipWriter::new(Vec::new());
+        written(GzipWriter::new(Vec::new()), plain, step)
+    }
+
+    fn written(mut writer: GzipWriter<Vec<u8>>, plain: &[u8], step: usize) -> Vec<u8> {
         for piece in plain.chunks(step) {
             writer.write_all(piece).unwrap();
         }
@@ -152,9 +201,11 @@ mod tests {
             assert_eq!(compressed(plain, 7), packed, "how it is written does not matter");
             // Magic, deflate, no flags, no time.
             assert_eq!(packed[..8], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
-            let mut back = Vec::new();
-            flate2::bufread::GzDecoder::new(&packed[..]).read_to_end(&mut back).unwrap();
-            assert!(back == plain);
+            for packed in [packed, written(GzipWriter::quick(Vec::new()), plain, 100_000)] {
+                let mut back = Vec::new();
+                flate2::bufread::GzDecoder::new(&packed[..]).read_to_end(&mut back).unwrap();
+                assert!(back == plain);
+            }
         }
     }
 

@@ -102,7 +102,7 @@ fn gather(args: &Args, context: &Context, output: &Output) -> Result<(Option<Uui
         let selection = args.selection.selection(None, withholding);
         for record in reporter::select(store, &selection)? {
             match store.load(&record) {
-                Ok(bytes) => shown.extend(left(record.envelope.kind.as_str(), bytes, withholding)?),
+                Ok(read) => shown.extend(left(record.envelope.kind.as_str(), read.into_bytes(), withholding)?),
                 // An export will set it aside; looking changes nothing.
                 Err(error @ StoreError::Damaged { .. }) => output.warning(&error.to_string(), None),
                 // Looking takes no lock: a receipt came for it meanwhile.

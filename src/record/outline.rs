@@ -188,17 +188,16 @@ impl Part {
 
     /// Its members.
     pub fn members<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Member<'a>> {
-        let is_one = self.start == self.last;
         let walked = Members::from(&text[..self.end as usize], self.start as usize);
-        // A long value need not be walked over to find out where it ends.
-        let one = is_one.then(|| walked.next_name().map(|name| (name, self.end as usize))).flatten();
-        let one = one.map(|(name, end)| Member {
+        // A long value need not be walked over to find out where it ends, also not to find out that nothing follows.
+        let (one, several) = if self.start == self.last { (walked.next_name(), None) } else { (None, Some(walked)) };
+        let one = one.map(|name| Member {
             start: self.start as usize,
             name,
-            value: self.start as usize + name.len() + 3..end,
+            value: self.start as usize + name.len() + 3..self.end as usize,
             rows: self.rows.as_ref(),
         });
-        let several = walked.filter(move |_| !is_one);
+        let several = several.into_iter().flatten();
         let several = several.map(|it| Member { start: it.start, name: it.name, value: it.value, rows: None });
         one.into_iter().chain(several)
     }

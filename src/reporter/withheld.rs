@@ -92,7 +92,7 @@ pub fn held_by<R: Read + Seek>(
 /// What is left of a stored record.
 fn reduced(store: &Store, record: &StoredRecord, withholding: &Withholding) -> Result<Outcome, WithholdError> {
     let named = |source| WithholdError::Record { id: record.id, source };
-    let document = Document::parse(store.load(record)?, &Limits::default().json).map_err(named)?;
+    let document = Document::parse(store.load(record)?.into_bytes(), &Limits::default().json).map_err(named)?;
     withholding.apply(record.envelope.kind.as_str(), &document).map_err(named)
 }
 

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Environment;
-use crate::digest::Sha256Digest;
+use crate::digest::{Digested, Sha256Digest};
 use crate::pseudonym::Pseudonym;
 use crate::record::envelope::{Envelope, Kind, RecordTime, Version};
 use durable::{Access, Existing, FileError, failed};
@@ -393,10 +393,10 @@ impl Store {
     ///
     /// # Errors
     /// It can't be read, or is damaged.
-    pub fn load(&self, record: &StoredRecord) -> Result<Vec<u8>, StoreError> {
+    pub fn load(&self, record: &StoredRecord) -> Result<Digested, StoreError> {
         let path = self.path.join(self.place_of(record)).join(file_name(record));
-        let bytes = fs::read(&path).map_err(failed("read", &path))?;
-        if Sha256Digest::of(&bytes) == record.sha256 { Ok(bytes) } else { Err(StoreError::Damaged { id: record.id }) }
+        let read = Digested::of(fs::read(&path).map_err(failed("read", &path))?);
+        if read.sha256() == record.sha256 { Ok(read) } else { Err(StoreError::Damaged { id: record.id }) }
     }
 }
 
@@ -625,7 +625,7 @@ mod tests {
         drop(store);
         let store = Store::open(&path, client).unwrap().unwrap().lock().unwrap();
         let pending = store.pending().unwrap();
-        let bodies: Vec<_> = pending.iter().map(|record| store.load(record).unwrap()).collect();
+        let bodies: Vec<_> = pending.iter().map(|record| store.load(record).unwrap().into_bytes()).collect();
         assert_eq!(bodies, [b"one", b"two"]);
         let reason = "from records/: its name is not that of a record";
         assert_eq!(store.quarantined().unwrap(), [("stray.json".to_owned(), reason.to_owned())]);

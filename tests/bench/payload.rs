@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use kubermatic_telemetry::bundle::manifest::{PAYLOAD_NAME, Payload, Seconds};
 use kubermatic_telemetry::bundle::pack::{self, Header};
 use kubermatic_telemetry::bundle::{Limits, verify};
-use kubermatic_telemetry::digest::Hashing;
+use kubermatic_telemetry::digest::{Digested, Hashing};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use uuid::Uuid;
@@ -67,7 +67,7 @@ fn bundle(key: &SigningKey) -> Result<tempfile::NamedTempFile, Box<dyn Error>> {
         dropped: 0,
         discarded: 0,
     };
-    let load = |_| Err::<Vec<u8>, _>("there are no records");
+    let load = |_| Err::<Digested, _>("there are no records");
     let nothing = &mut std::io::sink();
     let mut packed = pack::pack(header, Vec::new(), load, key, &Limits::default(), nothing, &mut |_, _| {})
         .map_err(|error| error.to_string())?;

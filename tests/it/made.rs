@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::bundle::pack::{self, Header, Item};
-use kubermatic_telemetry::digest::Sha256Digest;
+use kubermatic_telemetry::digest::{Digested, Sha256Digest};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::record::document::Document;
 use uuid::Uuid;
@@ -47,7 +47,7 @@ pub fn make(desk: &Desk, name: &str, made: &Made<'_>) -> Sha256Digest {
     };
     let items = vec![Item { id: id(made.record.0), envelope: document.envelope().unwrap() }];
     let mut payload = Cursor::new(Vec::new());
-    let load = |_| Ok::<_, std::convert::Infallible>(text.clone().into_bytes());
+    let load = |_| Ok::<_, std::convert::Infallible>(Digested::of(text.clone().into_bytes()));
     let limits = Limits::default();
     let packed = pack::pack(header, items, load, made.key, &limits, &mut payload, &mut |_, _| {}).unwrap();
     payload.rewind().unwrap();
@@ -65,7 +65,7 @@ pub fn make_many(desk: &Desk, name: &str, records: u32) {
     let items = (0..records).map(|number| Item { id: id(number), envelope: envelope(number) }).collect();
     let header = Header { client: CLIENT.parse().unwrap(), ..header() };
     let mut payload = Cursor::new(Vec::new());
-    let load = |id: Uuid| Ok::<_, std::convert::Infallible>(text(id.to_string()[24..].parse().unwrap()));
+    let load = |id: Uuid| Ok::<_, std::convert::Infallible>(Digested::of(text(id.to_string()[24..].parse().unwrap())));
     let (key, limits) = (private("snakeoil-client.pem"), Limits::default());
     let packed = pack::pack(header, items, load, &key, &limits, &mut payload, &mut |_, _| {}).unwrap();
     payload.rewind().unwrap();

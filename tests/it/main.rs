@@ -32,6 +32,7 @@ mod mutants;
 mod observe;
 mod offline_path;
 mod operator;
+mod packing;
 mod page;
 mod parts;
 mod passphrases;

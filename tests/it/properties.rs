@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use kubermatic_telemetry::bundle::pack::{self, Item};
 use kubermatic_telemetry::bundle::{Limits, VerifyError, delta, verify};
+use kubermatic_telemetry::digest::Digested;
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::record::canonical::{self, Bounds, Form};
@@ -127,7 +128,7 @@ fn bundle(records: &[Document]) -> (Vec<u8>, Limits) {
     let items = records.iter().enumerate().map(|(index, record)| Item { id: id(index), envelope: envelope(record) });
     let load = |wanted: Uuid| {
         let index = (0..records.len()).find(|index| id(*index) == wanted).unwrap();
-        Ok::<_, std::convert::Infallible>(records[index].bytes().to_vec())
+        Ok::<_, std::convert::Infallible>(Digested::of(records[index].bytes().to_vec()))
     };
     let limits = Limits { ratio: 1 << 20, ..Limits::default() };
     let mut payload = Cursor::new(Vec::new());

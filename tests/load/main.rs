@@ -25,6 +25,7 @@ use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::bundle::manifest::Seconds;
 use kubermatic_telemetry::bundle::pack::{Header, Item, pack};
 use kubermatic_telemetry::bundle::verify;
+use kubermatic_telemetry::digest::Digested;
 use kubermatic_telemetry::keys::keyring::{Trust, Trusts};
 use kubermatic_telemetry::keys::rotation::Link;
 use kubermatic_telemetry::keys::{PublicKey, SigningKey};
@@ -110,7 +111,7 @@ fn make(directory: &Path, count: usize, bytes: usize) {
             Item { id: *id, envelope: document.envelope().unwrap() }
         });
         let mut payload = Cursor::new(Vec::new());
-        let load = |id| Ok::<_, std::convert::Infallible>(records[&id].clone());
+        let load = |id| Ok::<_, std::convert::Infallible>(Digested::of(records[&id].clone()));
         let key = SigningKey::from_seed(&seed);
         fs::write(keyring.join(format!("{}.pem", header.client)), key.public().to_pem()).unwrap();
         let packed = pack(header, items.collect(), load, &key, &limits, &mut payload, &mut |_, _| {}).unwrap();

@@ -20,7 +20,7 @@ use std::process::Command;
 
 use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::bundle::pack::{self, Header, Item};
-use kubermatic_telemetry::digest::Sha256Digest;
+use kubermatic_telemetry::digest::{Digested, Sha256Digest};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::receipt::{self, Receipt};
 use kubermatic_telemetry::record::document::Document;
@@ -181,7 +181,7 @@ impl Made<'_> {
         let items: Vec<_> = items.collect();
         let numbers: BTreeMap<_, _> = items.iter().map(|item| item.id).zip(&texts).collect();
         let header = Header { client: self.client, sequence: self.sequence, previous: self.previous, ..header() };
-        let load = |id: Uuid| Ok::<_, std::convert::Infallible>(numbers[&id].clone().into_bytes());
+        let load = |id: Uuid| Ok::<_, std::convert::Infallible>(Digested::of(numbers[&id].clone().into_bytes()));
         let (limits, mut payload) = (Limits::default(), Cursor::new(Vec::new()));
         let packed = pack::pack(header, items, load, self.key, &limits, &mut payload, &mut |_, _| {}).unwrap();
         payload.rewind().unwrap();
