@@ -30,7 +30,7 @@ use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::bundle::manifest::Seconds;
 use kubermatic_telemetry::bundle::pack::{Header, Item, pack};
 use kubermatic_telemetry::clock;
-use kubermatic_telemetry::digest::Sha256Digest;
+use kubermatic_telemetry::digest::{Digested, Sha256Digest};
 use kubermatic_telemetry::keys::SigningKey;
 use kubermatic_telemetry::record::document::Document;
 use uuid::{Builder, Uuid};
@@ -177,7 +177,7 @@ impl Installation {
             Ok::<_, Box<dyn Error>>(Item { id: *id, envelope: document.envelope()? })
         };
         let items = records.iter().map(item).collect::<Result<_, _>>()?;
-        let load = |id: Uuid| Ok::<_, Infallible>(records.get(&id).cloned().unwrap_or_default());
+        let load = |id: Uuid| Ok::<_, Infallible>(Digested::of(records.get(&id).cloned().unwrap_or_default()));
         let mut payload = Cursor::new(Vec::new());
         let packed = pack(header, items, load, &self.key, &limits, &mut payload, &mut |_, _| {})?;
         self.previous = Some(Sha256Digest::of(&packed.manifest_bytes));

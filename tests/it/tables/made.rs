@@ -5,7 +5,7 @@ use std::io::{Cursor, Seek as _};
 
 use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::bundle::pack::{self, Header, Item};
-use kubermatic_telemetry::digest::Sha256Digest;
+use kubermatic_telemetry::digest::{Digested, Sha256Digest};
 use kubermatic_telemetry::record::canonical::{Form, canonicalize};
 use kubermatic_telemetry::record::document::Document;
 use serde_json::{Map, Value, json};
@@ -135,7 +135,7 @@ pub fn pack(number: u8, sequence: u64, records: &[Record]) -> (Vec<u8>, Sha256Di
     let envelope = |record: &Record| Document::parse(record.bytes.clone(), &limits.json).unwrap().envelope().unwrap();
     let items = records.iter().map(|record| Item { id: record.id, envelope: envelope(record) }).collect();
     let all: BTreeMap<_, _> = records.iter().map(|record| (record.id, &record.bytes)).collect();
-    let load = |id: Uuid| Ok::<_, std::convert::Infallible>(all[&id].clone());
+    let load = |id: Uuid| Ok::<_, std::convert::Infallible>(Digested::of(all[&id].clone()));
     let header = Header { client: id, sequence, ..header() };
     let mut payload = Cursor::new(Vec::new());
     let packed = pack::pack(header, items, load, &key, &limits, &mut payload, &mut |_, _| {}).unwrap();
