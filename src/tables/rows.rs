@@ -334,7 +334,15 @@ fn quantity(text: &str, scale: i64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::bundle::Limits;
+    use crate::bundle::lists::Counts;
+    use crate::bundle::manifest::Encoding;
+    use crate::record::canonical::{Form, canonicalize};
+    use crate::record::schema::{self, SCHEMAS};
 
     #[test]
     fn times_are_told_in_utc_and_never_leave_the_calendar() {
@@ -346,6 +354,103 @@ mod tests {
         assert_eq!(told("0000-01-01T00:00:00+23:59").0, "0000-01");
         assert_eq!(told("9999-12-31T23:59:59-23:59").0, "9999-12");
         assert!(told("1969-12-31T23:59:59Z").1 == -1_000_000);
+    }
+
+    /// Values of every type where records have others, members that are told by more than one name, and none at all.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let names = prop::sample::select(vec![
+            "uuid",
+            "id",
+            "cloud",
+            "provider",
+            "dcUUID",
+            "mla",
+            "monitoringEnabled",
+            "cniPlugin",
+            "type",
+            "version",
+            "datacenters",
+            "capacity",
+            "resource",
+            "value",
+            "clusterUUIDs",
+            "isAdmin",
+            "step",
+            "x",
+        ]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-z0-9.\\\\\"\u{e4}\n]{0,40}".prop_map(Value::from),
+            prop::sample::select(vec!["cpu", "memory", "1500m", "16Gi", "9999999999999999E"]).prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 48, 6, move |inner| {
+            let members = prop::collection::btree_map(names.clone(), inner.clone(), 0..6);
+            prop_oneof![
+                prop::collection::vec(inner, 0..5).prop_map(Value::from),
+                members.prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_record_says_its_rows_have_the_types_of_their_columns(
+            members in prop::collection::btree_map(
+                prop::sample::select(vec![
+                    "seeds", "clusters", "users", "projects", "sshKeys", "machineDeployments", "nodes", "problems",
+                    "kubernetesVersion", "kubermaticEdition", "withheld",
+                ]),
+                any_value(),
+                0..8,
+            ),
+            kind in prop::sample::select(vec!["kubermatic", "kubernetes", "other"]),
+        ) {
+            let mut record = json!({"kind": kind, "version": "v1", "time": "2026-01-01T00:00:00Z"});
+            for (name, value) in members {
+                record[name] = value;
+            }
+            let limits = Limits::default();
+            // Keys that are there twice are refused long before.
+            let bytes = canonicalize(record.to_string().as_bytes(), Form::Record, &limits.json);
+            prop_assume!(bytes.is_ok());
+            let document = Document::parse(bytes.unwrap_or_default(), &limits.json).unwrap();
+            if let Some(schema) = schema::find(&SCHEMAS, kind, "v1") {
+                let _ = schema.check(&document);
+            }
+            let envelope = document.envelope().unwrap();
+            let entry = RecordEntry {
+                id: Uuid::nil(),
+                kind: envelope.kind,
+                version: envelope.version,
+                time: envelope.time,
+                complete: envelope.complete,
+                encoding: Encoding::Full,
+                size: document.bytes().len() as u64,
+                sha256: Sha256Digest::of(document.bytes()),
+                counts: Counts::new(&[]).unwrap(),
+            };
+            let place = Place { client: Uuid::nil(), bundle: entry.sha256, entry: &entry };
+            let mut of_records = 0;
+            let visited = each(&document, place, Kinds::KNOWN, |table, row| {
+                of_records += usize::from(table == 0);
+                assert_eq!(row.len(), TABLES[table].columns().count());
+                for (cell, column) in row.iter().zip(TABLES[table].columns()) {
+                    let is_typed = match cell {
+                        Cell::Null => !column.required,
+                        Cell::Text(_) => column.kind == Type::Text,
+                        Cell::Flag(_) => column.kind == Type::Flag,
+                        Cell::Number(_) => matches!(column.kind, Type::Number | Type::Time),
+                        Cell::Texts(_) => column.kind == Type::Texts,
+                    };
+                    assert!(is_typed, "{} {}: {cell:?}", TABLES[table].name, column.name);
+                }
+                Ok::<_, std::convert::Infallible>(())
+            });
+            prop_assert!(visited.is_ok());
+            prop_assert_eq!(of_records, 1, "a record is one row of installations");
+        }
     }
 
     #[test]
