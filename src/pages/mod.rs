@@ -4,6 +4,7 @@
 //! into it is escaped by the templates (`maud`). It is written piece by piece, so that a page of many rows takes no more
 //! memory than one of few. Files and printing are other people's business.
 
+pub mod bundle;
 pub mod chart;
 pub mod table;
 

@@ -7,6 +7,8 @@ mod scale;
 
 use maud::{Markup, Render, html};
 
+pub(crate) use scale::float;
+
 use super::table::{Cells, Column, table};
 
 /// Lines that one drawing can tell apart, by colour, dashes and marks; more become another drawing of the same chart.
