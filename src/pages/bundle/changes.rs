@@ -83,7 +83,7 @@ fn row<W: Write>(rows: &mut Rows<'_, W>, change: &Change<'_, '_>) -> io::Result<
         for value in [change.before, change.now] {
             row.cell(|page| match value {
                 Some(value) => page.value(value),
-                None => page.put(html! { span.absent { "none" } }),
+                None => page.put(html! { span.absent { "absent" } }),
             })?;
         }
         Ok(())

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use maud::html;
+use maud::{PreEscaped, html};
 
 use super::shape::{Array, Leaf, arrays, known, leaves, strangers};
+use super::signer::code_words;
 use super::value::{Shape, Value};
 use crate::bundle::manifest::RecordEntry;
 use crate::pages::table::Column;
@@ -17,6 +18,12 @@ use crate::record::withhold::{Withholding, withheld_from};
 const MOST_COLUMNS: usize = 7;
 /// Tables with more rows than these are folded.
 const MOST_OPEN: usize = 60;
+
+/// Hears of a row, and of what it is in: that array's name, and its row's key.
+type Hear<'h> = &'h mut dyn FnMut(Option<(&str, Option<Value<'_>>)>, Value<'_>) -> io::Result<()>;
+
+/// Hands over the rows of a table, as often as it is asked.
+type Each<'e> = dyn Fn(Hear<'_>) -> io::Result<()> + 'e;
 
 /// A record whose fields are in the catalogue.
 struct Known<'a> {
@@ -91,7 +98,7 @@ impl Known<'_> {
                 rows.open(|row| {
                     row.cell(|page| page.put(html! { code { (leaf.path) } }))?;
                     row.cell(|page| self.leaf(&leaf.path, &leaf, self.record, page))?;
-                    row.cell(|page| page.put(leaf.doc))
+                    row.cell(|page| page.put(code_words(leaf.doc)))
                 })?;
             }
             Ok(())
@@ -106,13 +113,13 @@ impl Known<'_> {
             }
             (Some(value), _) => page.value(value),
             (None, _) if self.withholding.withholds(self.kind, path) => page.put(html! { span.absent { "withheld" } }),
-            (None, _) => page.put(html! { span.absent { "none" } }),
+            (None, _) => page.put(html! { span.absent { "absent" } }),
         }
     }
 
     /// An array of entities, with those in them.
     fn array<W: Write>(&self, array: &Array, page: &mut Page<W>) -> io::Result<()> {
-        page.put(html! { h4 { (array.name) } p { (array.doc) } })?;
+        page.put(html! { h4 { (array.name) } p { (code_words(array.doc)) } })?;
         let Some(value) = self.record.member(array.name) else {
             let is_withheld = self.withholding.withholds(self.kind, array.name);
             return page.put(html! {
@@ -122,18 +129,18 @@ impl Known<'_> {
                 }
             });
         };
-        self.tables(array.name, array.name, array.fields, page, |hear| {
+        self.tables(array.name, array.name, array.fields, page, &|hear: Hear<'_>| {
             value.elements().try_for_each(|row| hear(None, row))
         })?;
         let Some(inner) = array.inner else { return Ok(()) };
         let Privacy::Rows(fields) = inner.privacy else { return Ok(()) };
         let caption = format!("{} of {}", inner.name, array.name);
-        page.put(html! { h4 { (caption) } p { (inner.doc.trim()) } })?;
+        page.put(html! { h4 { (caption) } p { (code_words(inner.doc.trim())) } })?;
         let path = format!("{}.{}", array.name, inner.name);
         if self.withholding.withholds(self.kind, &path) {
             return page.put(html! { p.absent { "Withheld by the site." } });
         }
-        self.tables(&caption, &path, fields, page, |hear| {
+        self.tables(&caption, &path, fields, page, &|hear: Hear<'_>| {
             for parent in value.elements() {
                 let rows = parent.member(inner.name).into_iter().flat_map(Value::elements);
                 let key = array.fields.first().and_then(|field| parent.member(field.name));
@@ -151,7 +158,7 @@ impl Known<'_> {
         path: &str,
         fields: &'static [Field],
         page: &mut Page<W>,
-        each: impl Fn(&mut dyn FnMut(Option<(&str, Option<Value<'_>>)>, Value<'_>) -> io::Result<()>) -> io::Result<()>,
+        each: &Each<'_>,
     ) -> io::Result<()> {
         let (mut number, mut above) = (0, None);
         each(&mut |parent, row| {
@@ -167,6 +174,9 @@ impl Known<'_> {
         let leaves = leaves(fields);
         let Some((key, others)) = leaves.split_first() else { return Ok(()) };
         let parts: Vec<_> = others.chunks(MOST_COLUMNS).collect();
+        if parts.is_empty() && above.is_none() {
+            return list(title, number, page, each);
+        }
         let parts = if parts.is_empty() { vec![&[][..]] } else { parts };
         let write = |page: &mut Page<W>| {
             for (index, part) in parts.iter().enumerate() {
@@ -206,6 +216,24 @@ impl Known<'_> {
     }
 }
 
+/// Entities of which nothing is told but which they are.
+fn list<W: Write>(title: &str, number: u64, page: &mut Page<W>, each: &Each<'_>) -> io::Result<()> {
+    let list = |page: &mut Page<W>| {
+        page.put(PreEscaped("<ul class=\"list\">"))?;
+        each(&mut |_, row| {
+            if row.shape() != Shape::Object {
+                return Ok(());
+            }
+            page.put(PreEscaped("<li>"))?;
+            row.members().try_for_each(|(_, value)| page.value(value))?;
+            page.put(PreEscaped("</li>"))
+        })?;
+        page.put(PreEscaped("</ul>"))
+    };
+    let all = format!("{title}: {}", count(number, "row"));
+    if number > MOST_OPEN as u64 { page.folded(&all, list) } else { list(page) }
+}
+
 fn heads(key: &Leaf, part: &[Leaf], above: Option<&str>) -> Vec<Column> {
     let heads = std::iter::once(key).chain(part);
     let heads = heads.map(|leaf| Column { name: leaf.path.clone(), meaning: meaning(leaf) });
@@ -214,9 +242,9 @@ fn heads(key: &Leaf, part: &[Leaf], above: Option<&str>) -> Vec<Column> {
 
 /// What a field says, and what rows in it say.
 fn meaning(leaf: &Leaf) -> String {
-    let Privacy::Rows(fields) = leaf.privacy else { return leaf.doc.to_owned() };
+    let Privacy::Rows(fields) = leaf.privacy else { return leaf.doc.replace('`', "") };
     let names: Vec<_> = fields.iter().map(|field| field.name).collect();
-    format!("{} Each: {}.", leaf.doc, names.join(", "))
+    format!("{} Each: {}.", leaf.doc, names.join(", ")).replace('`', "")
 }
 
 /// Whether a row has all these fields, which are scalars, and no other.
@@ -231,12 +259,12 @@ fn inner_rows<W: Write>(rows: Value<'_>, fields: &[Field], page: &mut Page<W>) -
     let mut is_empty = true;
     for row in rows.elements() {
         is_empty = false;
-        page.put(maud::PreEscaped("<span class=\"field\">"))?;
+        page.put(PreEscaped("<span class=\"field\">"))?;
         for value in fields.iter().filter_map(|field| row.member(field.name)) {
             page.value(value)?;
             page.put(" ")?;
         }
-        page.put(maud::PreEscaped("</span>"))?;
+        page.put(PreEscaped("</span>"))?;
     }
     if is_empty { page.put(html! { span.absent { "an empty list" } }) } else { Ok(()) }
 }

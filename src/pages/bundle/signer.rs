@@ -26,10 +26,10 @@ pub(super) fn verdict(manifest: &Manifest, trust: Trust, facts: &Facts<'_>) -> M
         div class=(if trusted { "outcome good" } else { "outcome bad" }) {
             @if trusted {
                 h2 { "Trusted: intact, and signed by a trusted key of its client" }
-                p { "Nobody has changed the file since it was signed, and " (whom(facts.known)) }
+                p { "Nobody has changed the file since it was signed, and " (whom(trusted, facts.known)) }
             } @else {
                 h2 { "WARNING: intact, but of an unknown signer" }
-                p { "Nobody has changed the file since it was signed, but anybody could have signed it: " (whom(facts.known)) }
+                p { "Nobody has changed the file since it was signed, but anybody could have signed it: " (whom(trusted, facts.known)) }
                 @if facts.own {
                     p { "The key that signed it is this installation’s own." }
                 }
@@ -42,11 +42,13 @@ pub(super) fn verdict(manifest: &Manifest, trust: Trust, facts: &Facts<'_>) -> M
     }
 }
 
-fn whom(known: Known) -> &'static str {
-    match known {
-        Known::Nobody => "no key was given that could be trusted (--keyring or --key).",
-        Known::Keyring => "the keyring that was given says which keys are trusted for which client.",
-        Known::Keys => "the key that was given is trusted, whoever the client is.",
+fn whom(trusted: bool, known: Known) -> &'static str {
+    match (trusted, known) {
+        (true, Known::Keyring) => "the keyring that was given has the key for this client.",
+        (true, _) => "the key is the one that was given to be trusted.",
+        (false, Known::Nobody) => "no key was given that would be trusted (--keyring or --key).",
+        (false, Known::Keyring) => "the keyring that was given has no key of this client.",
+        (false, Known::Keys) => "the key that was given is another one.",
     }
 }
 
@@ -145,7 +147,7 @@ pub(super) fn withheld<W: Write>(page: &mut Page<W>, manifest: &Manifest) -> io:
         p {
             "The site left these out. What is withheld is absent from the records, and so is whatever names it elsewhere: \
              no pseudonym of it is left. In the tables below such a field is marked “withheld”, and one that has no value \
-             for another reason “none”."
+             for another reason “absent”."
         }
     })?;
     let categories = withhold::categories();

@@ -10,7 +10,7 @@ const TOP: f64 = 14.0;
 const BOTTOM: f64 = 34.0;
 const RIGHT: f64 = 14.0;
 /// How many labels there are below the axis at most.
-const MOST_LABELS: usize = 4;
+const MOST_LABELS: usize = 3;
 /// A line with more points than these has marks at some of them.
 const MOST_MARKS: usize = 12;
 

@@ -175,7 +175,7 @@ fn value(value: Option<f64>) -> Markup {
         @if let Some(value) = value {
             span.number { (scale::text(value)) }
         } @else {
-            span.absent { "none" }
+            span.absent { "absent" }
         }
     }
 }
@@ -217,7 +217,7 @@ mod tests {
             "role=\"img\"><title>Counts: clusters, &lt;users&gt;</title><desc>How many there were.</desc>",
             "<caption>Counts</caption>",
             "<th scope=\"col\">day</th><th scope=\"col\">clusters</th><th scope=\"col\">&lt;users&gt;</th>",
-            "<th scope=\"row\">2026-01-02</th><td><span class=\"number\">12</span></td><td><span class=\"absent\">none",
+            "<th scope=\"row\">2026-01-02</th><td><span class=\"number\">12</span></td><td><span class=\"absent\">absent",
             "<span class=\"number\">1,500</span>",
         ] {
             assert!(html.contains(expected), "{expected} in {html}");
