@@ -133,7 +133,7 @@ fn inspect(args: &Args, context: &Context, output: &Output) -> Done {
             return Err(Failure::usage("--extract is for bundles; a receipt has no records in it"));
         }
         #[cfg(feature = "pages")]
-        args.page.refuse("--html is for bundles; `inspect` without it shows a receipt")?;
+        args.page.refuse_receipt()?;
         return inspect_receipt(args, file, &limits, context, output);
     }
     let keyring = args.trust.load()?;

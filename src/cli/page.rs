@@ -41,9 +41,13 @@ impl PageArgs {
         target.map(Some)
     }
 
-    /// Refuses a page of what has none.
-    pub fn refuse(&self, message: &str) -> Result<(), Failure> {
-        if self.html.is_some() { Err(Failure::usage(message)) } else { Ok(()) }
+    /// Refuses a page of a receipt, which has so little in it that a screen is enough.
+    pub fn refuse_receipt(&self) -> Result<(), Failure> {
+        match self.html {
+            Some(_) => Err(Failure::usage("--html is for bundles; a receipt has no page")
+                .hint("`inspect` without --html shows all of it")),
+            None => Ok(()),
+        }
     }
 }
 

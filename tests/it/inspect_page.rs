@@ -340,7 +340,10 @@ fn receipts_have_no_page() {
     let receipt = files.iter().find(|file| file.to_string_lossy().ends_with(".receipt.tar")).unwrap();
     let before = desk.snapshot();
     let line = format!("inspect {} --html page.html", receipt.display());
-    desk.line(&line).code(2).says("--html is for bundles");
+    desk.line(&line)
+        .code(2)
+        .says("--html is for bundles; a receipt has no page")
+        .says("hint: `inspect` without --html");
     desk.unchanged_since(&before, "inspect --html of a receipt");
 }
 
@@ -396,7 +399,7 @@ fn records_of_other_products_are_shown_whole() {
     let desk = Desk::new();
     let texts: Vec<_> = (0..5_000).map(|number| format!("text number {number}")).collect();
     let record = json!({"kind": "other", "version": "v7", "time": "2026-01-01T00:00:00Z", "texts": texts, "deep": {"a": [{"b": null}]}});
-    make_of(&desk, "bundle.tar", header(), &[record.clone()]);
+    make_of(&desk, "bundle.tar", header(), std::slice::from_ref(&record));
     let page = page(&desk, "bundle.tar");
     let newest = section(&page, "newest");
     let json = newest.split_once("<pre tabindex=\"0\">").unwrap().1.split_once("</pre>").unwrap().0;

@@ -14,8 +14,8 @@ pub fn days(desk: &Desk, days: usize) -> Vec<Value> {
     desk.collect();
     let lines = desk.line("preview").ok().stdout;
     let record = |kind: &str| -> Value {
-        let records = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        records.filter(|record| record["kind"] == kind).last().unwrap()
+        let mut records = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        records.rfind(|record| record["kind"] == kind).unwrap()
     };
     let (kubermatic, kubernetes) = (record("kubermatic"), record("kubernetes"));
     let mut all = Vec::new();
@@ -27,7 +27,7 @@ pub fn days(desk: &Desk, days: usize) -> Vec<Value> {
         first["clusters"][0]["kubernetesServerVersion"] = format!("1.30.{day}").into();
         let clusters = first["clusters"].as_array_mut().unwrap();
         clusters.truncate(clusters.len() - day % 3);
-        let user = |number: usize| json!({"uuid": format!("00000000-0000-8000-8000-{number:012}"), "isAdmin": number % 7 == 0, "isServiceAccount": false});
+        let user = |number: usize| json!({"uuid": format!("00000000-0000-8000-8000-{number:012}"), "isAdmin": number.is_multiple_of(7), "isServiceAccount": false});
         first["users"].as_array_mut().unwrap().extend((0..day * 2).map(user));
         all.extend([first, second]);
     }
