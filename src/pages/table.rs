@@ -119,13 +119,29 @@ fn head(caption: &str, columns: &[Column]) -> Markup {
             tr {
                 @for column in columns {
                     th scope="col" abbr=[(!column.meaning.is_empty()).then_some(&column.name)] {
-                        (column.name)
+                        (breakable(&column.name))
                         @if !column.meaning.is_empty() { " " span.meaning { (column.meaning) } }
                     }
                 }
             }
         }
     }
+}
+
+/// A name that a narrow column may break where its words begin, such as `containerRuntimeVersion`.
+fn breakable(name: &str) -> Markup {
+    let mut words = vec![String::new()];
+    let mut last = ' ';
+    for c in name.chars() {
+        if c.is_uppercase() && last.is_lowercase() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+        last = c;
+    }
+    html! { @for (index, word) in words.iter().enumerate() { @if index > 0 { wbr; } (word) } }
 }
 
 fn row(cells: Cells) -> Markup {
@@ -162,7 +178,7 @@ mod tests {
             "aria-label=\"Users &amp; more\"",
             "<caption>Users &amp; more</caption>",
             "<th scope=\"col\">user</th>",
-            "<th scope=\"col\" abbr=\"isAdmin\">isAdmin <span class=\"meaning\">Whether &lt;they&gt; rule.</span></th>",
+            "<th scope=\"col\" abbr=\"isAdmin\">is<wbr>Admin <span class=\"meaning\">Whether &lt;they&gt; rule.</span></th>",
             "<tr><th scope=\"row\">a</th><td>true</td></tr>",
         ] {
             assert!(whole.contains(expected), "{expected} in {whole}");

@@ -15,7 +15,7 @@ use crate::record::document::Document;
 use crate::record::withhold::{Withholding, withheld_from};
 
 /// How many columns a table has beside that of the row's name, so that it fits a screen and a sheet of paper.
-const MOST_COLUMNS: usize = 7;
+const MOST_COLUMNS: usize = 6;
 /// Tables with more rows than these are folded.
 const MOST_OPEN: usize = 60;
 
