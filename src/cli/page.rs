@@ -12,6 +12,9 @@ use super::failure::Failure;
 use super::files::Target;
 use super::output::Output;
 
+/// What to do instead of a page that nobody could open.
+const TOO_LARGE: &str = "look at the records by themselves: `inspect --extract DIR` writes them, one file each";
+
 /// Where a page goes.
 #[derive(Debug, clap::Args)]
 pub struct PageArgs {
@@ -82,6 +85,7 @@ pub fn write(
     target.fill(|out| {
         bundle::write(verified, &facts, out).map_err(|error| match error {
             PageError::Bundle(error) => Failure::from(error).context(file.to_owned()),
+            PageError::TooLarge(error) => Failure::from(error).context(file.to_owned()).hint(TOO_LARGE),
             PageError::Write(error) => target.failed(error),
         })
     })?;

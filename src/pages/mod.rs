@@ -30,10 +30,21 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 /// How much of a long text is in memory a second time, in bytes.
 const PIECE: usize = 16 * 1024;
 
+/// The most bytes that a page may have. What somebody sends can be a few bytes for each row of a table, and no browser
+/// shows as much as this.
+pub const LARGEST: u64 = 512 << 20;
+
+/// More than a page may have.
+#[derive(Debug, thiserror::Error)]
+#[error("the page would be larger than {LARGEST} bytes")]
+pub struct TooLarge;
+
 /// A page that is being written.
 #[derive(Debug)]
 pub struct Page<W> {
     out: W,
+    /// How many bytes it may still get.
+    room: u64,
 }
 
 impl<W: Write> Page<W> {
@@ -42,7 +53,7 @@ impl<W: Write> Page<W> {
     /// # Errors
     /// It can't be written.
     pub fn begin(out: W, title: &str) -> io::Result<Self> {
-        let mut page = Self { out };
+        let mut page = Self { out, room: LARGEST };
         page.put(html! {
             (DOCTYPE)
             (PreEscaped("<html lang=\"en\">"))
@@ -65,9 +76,12 @@ impl<W: Write> Page<W> {
     /// Adds a piece.
     ///
     /// # Errors
-    /// It can't be written.
+    /// It can't be written, or there is no room for it ([`TooLarge`]).
     pub fn put(&mut self, piece: impl Render) -> io::Result<()> {
-        self.out.write_all(piece.render().into_string().as_bytes())
+        let text = piece.render().into_string();
+        let Some(room) = self.room.checked_sub(text.len() as u64) else { return Err(io::Error::other(TooLarge)) };
+        self.room = room;
+        self.out.write_all(text.as_bytes())
     }
 
     /// Adds a section: a heading of the second level, which links reach by `id`, and what `fill` writes below it.
@@ -197,6 +211,17 @@ mod tests {
         let long = "ä<世\u{7}".repeat(20_000);
         let page = page(|page| page.text(&long));
         assert!(page.contains(&"ä&lt;世\\u{7}".repeat(20_000)));
+    }
+
+    #[test]
+    fn a_page_without_end_is_refused() {
+        let mut page = Page::begin(Vec::new(), "t").unwrap();
+        page.room = 10;
+        page.put("0123456789").unwrap();
+        let refused = page.put("x").unwrap_err();
+        assert!(refused.get_ref().and_then(|it| it.downcast_ref::<TooLarge>()).is_some(), "{refused}");
+        assert!(refused.to_string().contains("larger than 536870912 bytes"), "{refused}");
+        assert!(page.out.ends_with(b"0123456789"));
     }
 
     #[test]

@@ -164,10 +164,10 @@ mod tests {
             [Column::plain("user"), Column { name: "isAdmin".into(), meaning: "Whether <they> rule.".into() }];
         let rows: [Cells; 1] = [vec![html! { "a" }, html! { "true" }]];
         let whole = table("Users & more", &columns, rows.clone()).into_string();
-        let mut page = Page { out: Vec::new() };
+        let mut page = Page { out: Vec::new(), room: 1 << 20 };
         page.table("Users & more", &columns, |all| rows.into_iter().try_for_each(|row| all.row(row))).unwrap();
         assert_eq!(String::from_utf8(page.out).unwrap(), whole, "written row by row it is the same");
-        let mut page = Page { out: Vec::new() };
+        let mut page = Page { out: Vec::new(), room: 1 << 20 };
         let cells = |row: &mut OpenRow<'_, Vec<u8>>| {
             row.cell(|page| page.text("a"))?;
             row.cell(|page| page.text("true"))

@@ -440,3 +440,17 @@ fn a_page_takes_no_more_memory_than_verifying() {
     assert!(with < without + 8 * 1024, "{with} KiB, and {without} KiB without a page");
     assert!(more < with + 4 * 1024, "{more} KiB for three times as many records, and {with} KiB");
 }
+
+#[test]
+fn a_page_that_nobody_could_open_is_not_made() {
+    let desk = Desk::new();
+    // Some bytes of a record are a row of each of several tables, with a cell for each field.
+    let clusters: Vec<_> = (0..600_000_u64).map(|number| json!({"etcdClusterSize": number * 7919 % 100_003})).collect();
+    let record = json!({"kind": "kubermatic", "version": "v1", "time": "2026-01-01T00:00:00Z", "clusters": clusters});
+    make_of(&desk, "bundle.tar", header(), &[record]);
+    let before = desk.snapshot();
+    let refused = desk.line("inspect bundle.tar --html page.html").code(1);
+    let refused = refused.says("bundle.tar: the page would be larger than 536870912 bytes");
+    refused.says("hint: look at the records by themselves: `inspect --extract DIR`");
+    desk.unchanged_since(&before, "inspect --html of what is too large");
+}

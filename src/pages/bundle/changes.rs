@@ -18,8 +18,11 @@ use crate::record::document::Document;
 const MOST_OPEN: u64 = 20;
 /// Of how many arrays changes are counted by themselves.
 const MOST_COUNTED: usize = 32;
-/// How much of a name from outside is shown as the name of a place, in bytes.
+/// How much of a name from outside is shown as the name of a place, in characters.
 const LONGEST_NAME: usize = 500;
+/// Where the way to a place is longer than this, in bytes, what is there is told as a whole: the way stands at each of
+/// many changes.
+const LONGEST_WAY: usize = 200;
 
 /// One difference.
 struct Change<'c, 'a> {
@@ -108,12 +111,15 @@ fn differ<'a>(place: &Place, before: Option<Value<'a>>, now: Option<Value<'a>>, 
     if old == new {
         return Ok(());
     }
-    if (old.shape(), new.shape()) == (Shape::Object, Shape::Object) {
+    if (old.shape(), new.shape()) == (Shape::Object, Shape::Object) && place.field.len() <= LONGEST_WAY {
         return members(old, new, &mut |spelled, before, now| {
             let separator = if place.field.is_empty() { "" } else { "." };
             let field = format!("{}{separator}{}", place.field, shortened(spelled));
             differ(&Place { field, ..place.clone() }, before, now, hear)
         });
+    }
+    if place.entity.len() > LONGEST_WAY {
+        return tell(place, before, now, hear);
     }
     match (old.keyed_by(), new.keyed_by()) {
         (Some(field), Some(other)) if field == other => keyed(place, old, new, field, hear),

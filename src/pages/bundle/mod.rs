@@ -16,7 +16,7 @@ use std::io::{self, Read, Seek, Write};
 
 use maud::html;
 
-use super::Page;
+use super::{Page, TooLarge};
 use crate::bundle::VerifyError;
 use crate::bundle::verify::{EachError, Verified};
 use crate::digest::Sha256Digest;
@@ -54,16 +54,28 @@ pub enum PageError {
     /// The bundle is no longer what was verified.
     #[error(transparent)]
     Bundle(VerifyError),
+    /// There is more in the bundle than a page can show.
+    #[error(transparent)]
+    TooLarge(TooLarge),
     /// The page can't be written.
     #[error("can't write the page")]
-    Write(#[from] io::Error),
+    Write(io::Error),
+}
+
+impl From<io::Error> for PageError {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<TooLarge>() {
+            Ok(error) => Self::TooLarge(error),
+            Err(error) => Self::Write(error),
+        }
+    }
 }
 
 impl From<EachError<io::Error>> for PageError {
     fn from(error: EachError<io::Error>) -> Self {
         match error {
             EachError::Bundle(error) => Self::Bundle(error),
-            EachError::Visitor(error) => Self::Write(error),
+            EachError::Visitor(error) => error.into(),
         }
     }
 }

@@ -16,8 +16,6 @@ use crate::record::{is_known_kind, withhold};
 
 /// Tables with more rows than these are folded.
 const MOST_OPEN: usize = 31;
-/// How many entries a list of the manifest can have; it is not larger than the manifest.
-const ALL: usize = usize::MAX;
 
 /// What the file is and whether it is to be trusted, before anything else.
 pub(super) fn verdict(manifest: &Manifest, trust: Trust, facts: &Facts<'_>) -> Markup {
@@ -139,8 +137,7 @@ fn unknown<W: Write>(page: &mut Page<W>, manifest: &[u8]) -> io::Result<()> {
 
 /// What the site left out.
 pub(super) fn withheld<W: Write>(page: &mut Page<W>, manifest: &Manifest) -> io::Result<()> {
-    let list = manifest.withheld.list(ALL);
-    if list.is_empty() {
+    if manifest.withheld.iter().next().is_none() {
         return page.put(html! { p { "Nothing: the site left nothing out of what is listed below." } });
     }
     page.put(html! {
@@ -153,14 +150,14 @@ pub(super) fn withheld<W: Write>(page: &mut Page<W>, manifest: &Manifest) -> io:
     let categories = withhold::categories();
     let paths = withhold::field_paths();
     page.table("Withheld", &["name", "is"].map(Column::plain), |rows| {
-        for entry in &list {
+        for entry in manifest.withheld.iter() {
             let category = categories.iter().find(|category| category.name == entry);
             let about = match category {
                 Some(category) => code_words(&category.about),
-                None if paths.contains(entry.as_str()) => html! { "this field" },
+                None if paths.contains(&*entry) => html! { "this field" },
                 None => html! { span.absent { "not a name that this program knows" } },
             };
-            rows.row(vec![html! { code { (said(entry)) } }, about])?;
+            rows.row(vec![html! { code { (said(&entry)) } }, about])?;
         }
         Ok(())
     })

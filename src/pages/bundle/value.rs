@@ -14,6 +14,10 @@ use crate::record::outline::Rows;
 /// How deep JSON is indented. What lies deeper stays on its line.
 const DEEPEST: usize = 8;
 
+/// Where the way to a field is longer than this, in bytes, what is there is shown as JSON: the way stands at each of many
+/// fields.
+const LONGEST_WAY: usize = 200;
+
 /// A value: its canonical text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Value<'a>(pub &'a [u8]);
@@ -128,7 +132,7 @@ impl<W: Write> Page<W> {
         for (spelled, value) in object.members() {
             is_empty = false;
             let path = if above.is_empty() { name(spelled) } else { format!("{above}.{}", name(spelled)).into() };
-            if value.shape() == Shape::Object && value != Value(b"{}") && path.len() < 1000 {
+            if value.shape() == Shape::Object && value != Value(b"{}") && path.len() <= LONGEST_WAY {
                 self.fields(&path, value)?;
                 continue;
             }
@@ -221,7 +225,7 @@ mod tests {
     #[test]
     fn json_is_indented_as_serde_would() {
         let value = serde_json::json!({"a": [], "b": {}, "c": [1, {"d": "x,]}"}], "e\"": null});
-        let mut page = Page { out: Vec::new() };
+        let mut page = Page { out: Vec::new(), room: 1 << 20 };
         page.indented(Value(value.to_string().as_bytes())).unwrap();
         let text = String::from_utf8(page.out).unwrap().replace("&quot;", "\"");
         let expected = serde_json::to_string_pretty(&value).unwrap();
