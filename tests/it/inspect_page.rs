@@ -192,6 +192,9 @@ fn what_is_never_collected_is_the_same_in_the_page_and_in_the_documents() {
 fn what_changed_is_told_with_what_was_before() {
     let desk = Desk::new();
     let mut records = days(&desk, 3);
+    let many =
+        (100..130).map(|number| json!({"uuid": format!("00000000-0000-8000-8000-{number:012}"), "isAdmin": true}));
+    records[4]["users"].as_array_mut().unwrap().extend(many);
     let gone = records[4]["sshKeys"].as_array_mut().unwrap().pop().unwrap();
     let mut kept = gone.clone();
     kept["ownerProjectUUID"] = json!(["00000000-0000-8000-8000-00000000beef"]);
@@ -215,6 +218,10 @@ fn what_changed_is_told_with_what_was_before() {
     let key = gone["uuid"].as_str().unwrap();
     let before = gone["ownerProjectUUID"][0].as_str().unwrap();
     assert!(first.contains(&format!("sshKeys {key} ownerProjectUUID {before} 00000000-0000-8000-8000-00000000beef")));
+    let folded: Vec<_> = changes.match_indices("<details>").map(|(at, _)| text(&changes[at..at + 60])).collect();
+    assert_eq!(folded.len(), 1, "{folded:?}");
+    let more = changes.matches("<strong>added</strong>").count();
+    assert!(more > 32, "{more} added entities are there, folded or not");
     // What is in no newest record is told when it goes.
     assert!(pairs[1].contains(&format!("sshKeys {key} removed")), "{}", pairs[1]);
     assert!(pairs[1].contains("ownerProjectUUID 00000000-0000-8000-8000-00000000beef"), "{}", pairs[1]);
@@ -453,4 +460,47 @@ fn a_page_that_nobody_could_open_is_not_made() {
     let refused = refused.says("bundle.tar: the page would be larger than 536870912 bytes");
     refused.says("hint: look at the records by themselves: `inspect --extract DIR`");
     desk.unchanged_since(&before, "inspect --html of what is too large");
+}
+
+#[test]
+fn every_vector_that_verifies_has_a_page_and_no_other() {
+    let desk = Desk::new();
+    let (mut pages, mut refused) = (0, 0);
+    for folder in ["valid", "hostile"] {
+        let mut files = Vec::new();
+        crate::support::walk(&root().join("testdata/bundles").join(folder), &mut files);
+        let is_bundle = |name: &str| name.contains(".tar") && !name.contains(".receipt.");
+        for file in files.iter().filter(|file| is_bundle(file.file_name().unwrap().to_str().unwrap())) {
+            let file = file.display();
+            let plain = desk.line(&format!("inspect {file} --json"));
+            let paged = desk.line(&format!("inspect {file} --html page.html"));
+            let is_receipt = plain.code == 0 && plain.json()["type"] == "receipt";
+            assert_eq!(paged.code, if is_receipt { 2 } else { plain.code }, "{file}: {}", paged.stderr);
+            let page = fs::read_to_string(desk.path("page.html")).ok();
+            assert_eq!(page.is_some(), paged.code == 0, "{file}");
+            let Some(page) = page else {
+                refused += 1;
+                continue;
+            };
+            pages += 1;
+            fs::remove_file(desk.path("page.html")).unwrap();
+            let manifest = &plain.json()["manifest"];
+            for record in manifest["records"].as_array().unwrap() {
+                assert!(
+                    page.contains(&format!("<span class=\"id\">{}</span>", record["id"].as_str().unwrap())),
+                    "{file}"
+                );
+            }
+            let changes = manifest["rotation"].as_array().map_or(0, Vec::len);
+            assert_eq!(page.matches(" handed over to ").count(), changes, "{file}");
+        }
+    }
+    assert!(pages > 35 && refused > 100, "{pages} pages, {refused} refused");
+    say("measured", &format!("{pages} vectors have a page, {refused} are refused"));
+    let unknown = root().join("testdata/bundles/valid/unknown-members.tar");
+    let printed = desk.line(&format!("inspect {} --html -", unknown.display())).ok().stdout;
+    assert!(printed.contains("The manifest says more than this program understands."), "{printed}");
+    let shown = text(section(&printed, "signer"));
+    let expected = r#"someday more [1,2.5,null,{"uuid":"b"},{"uuid":"a"}]"#;
+    assert!(shown.contains(expected), "{expected} is not in {shown}");
 }
