@@ -1,6 +1,7 @@
 //! Lists in a manifest that are for people, and that a hostile one could make millions of entries long: they are
 //! checked when they are read, and kept as the text that they were.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -70,9 +71,13 @@ impl Withheld {
     /// The entries, at most `most` of them.
     #[must_use]
     pub fn list(&self, most: usize) -> Vec<String> {
+        self.iter().take(most).map(Cow::into_owned).collect()
+    }
+
+    /// The entries, one after the other.
+    pub fn iter(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let text = self.0.as_bytes();
-        let entries = Elements::new(text, 0).filter_map(|entry| string(text, entry)).take(most);
-        entries.map(|entry| text_of(entry).into_owned()).collect()
+        Elements::new(text, 0).filter_map(|entry| string(text, entry)).map(text_of)
     }
 }
 

@@ -20,6 +20,28 @@ pub const FORMAT: &str = "kubermatic-telemetry-bundle/1";
 /// The payload's name.
 pub const PAYLOAD_NAME: &str = "records.tar.gz";
 
+/// The members that the format defines, sorted. A manifest may have others, which verifiers ignore.
+pub const MEMBERS: &[&str] = &[
+    "bundle",
+    "client",
+    "created",
+    "discarded",
+    "dropped",
+    "format",
+    "key",
+    "note",
+    "payload",
+    "previous",
+    "producer",
+    "publicKey",
+    "records",
+    "replaces",
+    "rotation",
+    "sequence",
+    "store",
+    "withheld",
+];
+
 /// The highest time that a tar header has room for: eleven octal digits, which end in the year 2242.
 const LAST_MTIME: u64 = 0o777_7777_7777;
 

@@ -84,11 +84,14 @@ pub fn verify_each<R: Read + Seek>(
         payload: contents.payload,
         limits: limits.clone(),
     };
-    let seen = |entry: &RecordEntry, document: &Document| {
-        look(entry, document);
-        Ok::<_, std::convert::Infallible>(())
-    };
-    match verified.walk(seen, progress) {
+    let walked = verified.walk(
+        |_, (entry, document)| {
+            look(entry, document);
+            Ok::<_, std::convert::Infallible>(())
+        },
+        progress,
+    );
+    match walked {
         Ok(()) => Ok(verified),
         Err(EachError::Bundle(error)) => Err(error),
         Err(EachError::Visitor(never)) => match never {},
@@ -182,9 +185,21 @@ impl<R: Read + Seek> Verified<R> {
     /// The file changed since it was verified, or the visitor failed.
     pub fn for_each_record<E>(
         &mut self,
-        visit: impl FnMut(&RecordEntry, &Document) -> Result<(), E>,
+        mut visit: impl FnMut(&RecordEntry, &Document) -> Result<(), E>,
     ) -> Result<(), EachError<E>> {
-        self.walk(visit, &mut |_, _| {})
+        self.walk(|_, (entry, document)| visit(entry, document), &mut |_, _| {})
+    }
+
+    /// Hands every record on with the one before it of the same kind and version, in the manifest's order, each checked
+    /// again as it is read. These two are all that is in memory.
+    ///
+    /// # Errors
+    /// As [`Verified::for_each_record`].
+    pub fn for_each_pair<E>(
+        &mut self,
+        mut visit: impl FnMut((&RecordEntry, &Document), (&RecordEntry, &Document)) -> Result<(), E>,
+    ) -> Result<(), EachError<E>> {
+        self.walk(|before, now| before.map_or(Ok(()), |before| visit(before, now)), &mut |_, _| {})
     }
 
     /// About how many bytes of memory this value takes when its records are handed on: the manifest as bytes, what was
@@ -211,10 +226,11 @@ impl<R: Read + Seek> Verified<R> {
         Ok(head.chain(payload).chain(io::Cursor::new(tail)))
     }
 
-    /// Step 6: decompress while hashing once more, and check every record.
+    /// Step 6: decompress while hashing once more, and check every record. `visit` hears of each, and of the one before it
+    /// of the same kind and version.
     fn walk<E>(
         &mut self,
-        mut visit: impl FnMut(&RecordEntry, &Document) -> Result<(), E>,
+        mut visit: impl FnMut(Option<(&RecordEntry, &Document)>, (&RecordEntry, &Document)) -> Result<(), E>,
         progress: Progress<'_>,
     ) -> Result<(), EachError<E>> {
         let (start, size) = self.payload;
@@ -230,8 +246,9 @@ impl<R: Read + Seek> Verified<R> {
         for (index, entry) in self.manifest.records.iter().enumerate() {
             let names = Names { manifest: &self.manifest, index };
             let base = previous.filter(|(before, _)| before.kind == entry.kind && before.version == entry.version);
+            let base = base.as_ref().map(|(entry, document)| (*entry, document));
             let document = inner.record(&names, base.map(|(_, document)| document)).map_err(bundle)?;
-            visit(entry, &document).map_err(EachError::Visitor)?;
+            visit(base, (entry, &document)).map_err(EachError::Visitor)?;
             progress(size + size * (index as u64 + 1) / self.manifest.records.len() as u64, 2 * size);
             previous = Some((entry, document));
         }
@@ -317,7 +334,7 @@ struct Inner<'l, R> {
 
 impl<R: Read> Inner<'_, R> {
     /// Reads and checks one record.
-    fn record(&mut self, names: &Names<'_>, base: Option<Document>) -> Result<Document, VerifyError> {
+    fn record(&mut self, names: &Names<'_>, base: Option<&Document>) -> Result<Document, VerifyError> {
         let (entry, name, limits) = (names.entry(), names.expected(), self.limits);
         let block = self.block(&name)?;
         if block == [0; BLOCK] {
@@ -335,11 +352,9 @@ impl<R: Read> Inner<'_, R> {
         let document = match (entry.encoding, base) {
             (Encoding::Full, _) => parse_record(bytes, &name, limits)?,
             (Encoding::Delta, None) => return Err(VerifyError::DeltaWithoutBase(name)),
-            (Encoding::Delta, Some(base)) => {
-                delta::apply(&base, &bytes, &limits.json, entry.size).map_err(|error| {
-                    VerifyError::of_delta(name.clone(), error, json::check(&bytes, Form::Plain, limits))
-                })?
-            }
+            (Encoding::Delta, Some(base)) => delta::apply(base, &bytes, &limits.json, entry.size).map_err(|error| {
+                VerifyError::of_delta(name.clone(), error, json::check(&bytes, Form::Plain, limits))
+            })?,
         };
         check_record(&document, entry, name)?;
         Ok(document)

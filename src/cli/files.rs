@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Read, Seek as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use kubermatic_telemetry::bundle::VerifyError;
 use kubermatic_telemetry::bundle::limits::{Limit, LimitExceeded, Limits};
 use kubermatic_telemetry::keys::PublicKey;
 use kubermatic_telemetry::keys::keyring::Keyring;
+#[cfg(feature = "pages")]
+use kubermatic_telemetry::pages::bundle::Known;
 use kubermatic_telemetry::store::durable::{self, Access, Existing, FileError};
 
 use super::context::shown;
@@ -31,6 +33,16 @@ impl TrustArgs {
             (Some(directory), _) => Ok(Keyring::load(directory)?),
             (None, Some(file)) => Ok(Keyring::of_keys(public_keys(file)?)),
             (None, None) => Ok(Keyring::default()),
+        }
+    }
+
+    /// Whose keys are trusted.
+    #[cfg(feature = "pages")]
+    pub fn known(&self) -> Known {
+        match (&self.keyring, &self.key) {
+            (Some(_), _) => Known::Keyring,
+            (None, Some(_)) => Known::Keys,
+            (None, None) => Known::Nobody,
         }
     }
 }
@@ -182,22 +194,28 @@ impl Target {
 
     /// Writes everything there is to read, whole or, to a file, not at all.
     pub fn write(&self, mut contents: impl Read) -> Result<(), Failure> {
-        let failed = |error: io::Error| Failure::from(error).context(format!("can't write to {}", self.name()));
+        self.fill(|out| io::copy(&mut contents, out).map(drop).map_err(|error| self.failed(error)))
+    }
+
+    /// Writes what `fill` makes, whole or, to a file, not at all.
+    pub fn fill(&self, fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
+        let through = |out: &mut dyn Write| {
+            let mut out = BufWriter::with_capacity(64 * 1024, out);
+            fill(&mut out)?;
+            out.flush().map_err(|error| self.failed(error))
+        };
         match self {
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                io::copy(&mut contents, &mut stdout).and_then(|_| stdout.flush()).map_err(failed)
-            }
-            Self::Special(path) => {
-                let mut file = durable::open_special(path)?;
-                io::copy(&mut contents, &mut file).and_then(|_| file.flush()).map_err(failed)
-            }
-            Self::File { path, existing } => {
-                let copy = |file: &mut File| {
-                    io::copy(&mut contents, file).map(drop).map_err(|source| FileError::writing(path, source))
-                };
-                Ok(durable::write_with(path, Access::Public, *existing, copy)?)
-            }
+            Self::Stdout => through(&mut io::stdout().lock()),
+            Self::Special(path) => through(&mut durable::open_special(path)?),
+            Self::File { path, existing } => durable::write_with(path, Access::Public, *existing, |file| through(file)),
+        }
+    }
+
+    /// Names the place for a failure to write to it.
+    pub fn failed(&self, error: io::Error) -> Failure {
+        match self {
+            Self::File { path, .. } => FileError::writing(path, error).into(),
+            Self::Stdout | Self::Special(_) => Failure::from(error).context(format!("can't write to {}", self.name())),
         }
     }
 }

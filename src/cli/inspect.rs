@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use kubermatic_telemetry::bundle::lists::Withheld;
 use kubermatic_telemetry::bundle::verify::{self, EachError, Verified};
-use kubermatic_telemetry::bundle::{Code, Limits, Manifest, VerifyError};
+use kubermatic_telemetry::bundle::{Code, Limits, Manifest, VerifyError, manifest};
 use kubermatic_telemetry::digest::Sha256Digest;
 use kubermatic_telemetry::keys::KeyId;
 use kubermatic_telemetry::keys::keyring::Trust;
@@ -45,31 +45,14 @@ pub struct Args {
     /// Write the full records into this directory, one file each.
     #[arg(long, value_name = "DIR")]
     extract: Option<PathBuf>,
+    #[cfg(feature = "pages")]
+    #[command(flatten)]
+    page: super::page::PageArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
 
-/// The members that the formats define; others are shown as unknown.
-const MANIFEST_MEMBERS: &[&str] = &[
-    "bundle",
-    "client",
-    "created",
-    "discarded",
-    "dropped",
-    "format",
-    "key",
-    "note",
-    "payload",
-    "previous",
-    "producer",
-    "publicKey",
-    "records",
-    "replaces",
-    "rotation",
-    "sequence",
-    "store",
-    "withheld",
-];
+/// The members that the format of receipts defines; others are shown as unknown.
 const RECEIPT_MEMBERS: &[&str] = &[
     "bundle",
     "chain",
@@ -141,15 +124,25 @@ fn is_damage(error: &VerifyError) -> bool {
 
 fn inspect(args: &Args, context: &Context, output: &Output) -> Done {
     let limits = args.limits.limits();
+    #[cfg(feature = "pages")]
+    let page = args.page.target(output)?;
     let mut file = open_bundle(&args.file, &limits)?;
     let named = |failure: Failure| failure.context(shown(&args.file));
     if is_receipt(&mut file).map_err(|error| named(VerifyError::Io(error).into()))? {
         if args.extract.is_some() {
             return Err(Failure::usage("--extract is for bundles; a receipt has no records in it"));
         }
+        #[cfg(feature = "pages")]
+        args.page.refuse_receipt()?;
         return inspect_receipt(args, file, &limits, context, output);
     }
     let keyring = args.trust.load()?;
+    #[cfg(feature = "pages")]
+    let whole = page
+        .as_ref()
+        .map(|_| super::page::Whole::of(&mut file))
+        .transpose()
+        .map_err(|error| named(VerifyError::Io(error).into()))?;
     let mut progress = output.progress("verifying");
     let result = verify::verify(file, &keyring, &limits, &mut |done, total| progress.update(done, total));
     drop(progress);
@@ -158,6 +151,14 @@ fn inspect(args: &Args, context: &Context, output: &Output) -> Done {
     if let Some(directory) = &args.extract {
         extract(&mut verified, directory)?;
         output.note(&format!("wrote {} to {}", count(verified.manifest.records.len(), "record"), directory.display()));
+    }
+    #[cfg(feature = "pages")]
+    if let (Some(target), Some(whole)) = (page, whole) {
+        let trust = (args.trust.known(), own);
+        super::page::write(&target, &mut verified, (&shown(&args.file), &whole), trust, output)?;
+        if matches!(target, super::files::Target::Stdout) {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     if output.is_json() {
         let (manifest, trusted) = (&verified.manifest, verified.trust == Trust::Trusted);
@@ -231,7 +232,7 @@ fn print_bundle(args: &Args, verified: &Verified<File>, own: bool, output: &Outp
     line("lost", &format!("{} dropped, {} discarded since the store was made", manifest.dropped, manifest.discarded))?;
     line("payload", &format!("{}, sha256 {}", bytes(manifest.payload.size), manifest.payload.sha256))?;
     line("manifest", &format!("sha256 {}", verified.manifest_sha256))?;
-    print_unknown(&verified.manifest_bytes, MANIFEST_MEMBERS, output)?;
+    print_unknown(&verified.manifest_bytes, manifest::MEMBERS, output)?;
     output.line(&format!("\n{}:", count(manifest.records.len(), "record")))?;
     for record in &manifest.records {
         let complete = if record.complete { "complete" } else { "incomplete" };

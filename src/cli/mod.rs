@@ -27,6 +27,8 @@ mod kept;
 mod keys;
 mod observe;
 mod output;
+#[cfg(feature = "pages")]
+mod page;
 mod passphrase;
 mod preview;
 mod pseudonym;

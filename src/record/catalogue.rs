@@ -117,16 +117,21 @@ pub(crate) use catalogued;
 #[must_use]
 pub fn data_collected() -> String {
     let mut page = String::from(INTRODUCTION);
-    for (kind, about, fields) in super::kinds() {
+    for (kind, about, _) in super::kinds() {
         let _ = writeln!(page, "\n## Records of kind `{kind}`, version v1\n\n{about}\n");
         page.push_str("| field | meaning | what it can hold | withheld with |\n|---|---|---|---|\n");
-        rows(&mut page, kind, "", fields);
+        for Described { path, meaning, holds, withheld_with } in described(kind) {
+            let _ = writeln!(page, "| `{path}` | {meaning} | {holds} | {withheld_with} |");
+        }
     }
     page.push_str(CHOICE);
     for withhold::Category { name, about } in withhold::categories() {
         let _ = writeln!(page, "| `{name}` | {about} |");
     }
     page.push_str(CONCLUSION);
+    for item in NEVER_COLLECTED {
+        let _ = writeln!(page, "- {item}");
+    }
     page
 }
 
@@ -148,25 +153,53 @@ say what each field goes with, beside its record's kind; one with nothing there 
 const CONCLUSION: &str = "\n## Records of other products\n\n\
 A record that another product hands in (`collect --record FILE`) is taken only if the site allows its kind\n\
 (`--allow-kind KIND`). Its contents are not checked by this program; `preview` and `inspect` mark it so.\n\n\
-## Never collected\n\n\
-Names of seeds, clusters, projects, users, SSH keys, datacenters, machine deployments and nodes; human-readable names;\n\
-e-mail addresses; IP addresses, host names and URLs; labels and annotations; tokens, passwords, credentials and\n\
-kubeconfigs; public keys and fingerprints; cloud account, network and machine identifiers; resource names that are not\n\
-listed above.\n";
+## Never collected\n\n";
 
-fn rows(page: &mut String, kind: &str, prefix: &str, fields: &[Field]) {
+/// What never leaves an installation. `docs/privacy.md` says the same.
+pub const NEVER_COLLECTED: &[&str] = &[
+    "Names, in whatever form: of seeds, datacenters, clusters, projects, users, SSH keys, machine deployments, nodes.",
+    "E-mail addresses, IP addresses, host names, URLs, labels, annotations.",
+    "Tokens, passwords, credentials, keys, kubeconfigs, fingerprints; identifiers of cloud accounts, networks, machines.",
+    "Whatever else the objects in a cluster have: it is skipped while they are read, and never in memory as a whole.",
+];
+
+/// A field as it is told to people; what is between backquotes is meant as code.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Its place from the record down, such as `clusters[].cloud.provider`.
+    pub path: String,
+    /// What it says.
+    pub meaning: &'static str,
+    /// What it can hold, and so why it is anonymous.
+    pub holds: String,
+    /// The categories that withhold it, and whether it can be withheld by itself.
+    pub withheld_with: String,
+}
+
+/// Every field of a kind, those of rows and objects behind the field that has them; none of a kind that is not known.
+#[must_use]
+pub fn described(kind: &str) -> Vec<Described> {
+    let mut all = Vec::new();
+    if let Some((_, _, fields)) = super::kinds().into_iter().find(|(known, ..)| *known == kind) {
+        describe(kind, "", fields, &mut all);
+    }
+    all
+}
+
+fn describe(kind: &str, prefix: &str, fields: &[Field], all: &mut Vec<Described>) {
     for field in fields {
         let path = format!("{prefix}{}", field.name);
-        let choice = withheld_with(kind, &path);
+        let withheld_with = withheld_with(kind, &path);
         let (path, nested) = match field.privacy {
             Privacy::Rows(nested) => (format!("{path}[]"), Some(nested)),
             Privacy::Object(nested) => (path, Some(nested)),
             Privacy::Pseudonyms(_) => (format!("{path}[]"), None),
             _ => (path, None),
         };
-        let _ = writeln!(page, "| `{path}` | {} | {} | {choice} |", field.doc.trim(), holds(field.privacy));
+        let below = format!("{path}.");
+        all.push(Described { path, meaning: field.doc.trim(), holds: holds(field.privacy), withheld_with });
         if let Some(nested) = nested {
-            rows(page, kind, &format!("{path}."), nested);
+            describe(kind, &below, nested, all);
         }
     }
 }

@@ -198,6 +198,18 @@ impl Browser {
         std::fs::write(Path::new(&place).join(format!("{name}.png")), png).unwrap();
     }
 
+    /// Saves what the top of an element looks like, where `PAGE_PICTURES` says.
+    pub fn picture_of(&self, name: &str, selector: &str) {
+        let Some(place) = env::var_os("PAGE_PICTURES") else { return };
+        let script = "const r = document.querySelector(arguments[0]).getBoundingClientRect();                      return {x: 0, y: r.top + scrollY, width: innerWidth, height: Math.min(r.height, 2200), scale: 1}";
+        let clip = self.post("execute/sync", &json!({"script": script, "args": [selector]}));
+        let shot = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        let shot = self.tools("Page.captureScreenshot", &shot);
+        std::fs::create_dir_all(&place).unwrap();
+        let png = STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
+        std::fs::write(Path::new(&place).join(format!("{name}.png")), png).unwrap();
+    }
+
     /// Light or dark, on a desk or a phone; `width` in the pixels of style sheets.
     pub fn look(&self, scheme: &str, width: u32) {
         let feature = json!([{"name": "prefers-color-scheme", "value": scheme}]);

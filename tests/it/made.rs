@@ -8,7 +8,9 @@ use kubermatic_telemetry::bundle::Limits;
 use kubermatic_telemetry::bundle::pack::{self, Header, Item};
 use kubermatic_telemetry::digest::{Digested, Sha256Digest};
 use kubermatic_telemetry::keys::SigningKey;
+use kubermatic_telemetry::record::canonical;
 use kubermatic_telemetry::record::document::Document;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::support::{Desk, header, root};
@@ -53,6 +55,27 @@ pub fn make(desk: &Desk, name: &str, made: &Made<'_>) -> Sha256Digest {
     payload.rewind().unwrap();
     packed.write_to(&mut File::create(desk.path(name)).unwrap(), &mut payload).unwrap();
     Sha256Digest::of(&packed.manifest_bytes)
+}
+
+/// Makes a bundle of the vectors' client with these records, whatever is in them.
+pub fn make_of(desk: &Desk, name: &str, header: Header, records: &[Value]) {
+    let limits = Limits::default();
+    let id = |number: usize| -> Uuid { format!("019a9d00-0000-7000-8000-{number:012}").parse().unwrap() };
+    let text = |record: &Value| {
+        canonical::canonicalize(record.to_string().as_bytes(), canonical::Form::Record, &limits.json).unwrap()
+    };
+    let envelope = |record: &Value| Document::parse(text(record), &limits.json).unwrap().envelope().unwrap();
+    let items = records.iter().enumerate().map(|(number, it)| Item { id: id(number), envelope: envelope(it) });
+    let header = Header { client: CLIENT.parse().unwrap(), ..header };
+    let mut payload = Cursor::new(Vec::new());
+    let load = |id: Uuid| {
+        let number: usize = id.to_string()[24..].parse().unwrap();
+        Ok::<_, std::convert::Infallible>(Digested::of(text(&records[number])))
+    };
+    let key = private("snakeoil-client.pem");
+    let packed = pack::pack(header, items.collect(), load, &key, &limits, &mut payload, &mut |_, _| {}).unwrap();
+    payload.rewind().unwrap();
+    packed.write_to(&mut File::create(desk.path(name)).unwrap(), &mut payload).unwrap();
 }
 
 /// Makes a bundle of the vectors' client with this many small records.

@@ -22,6 +22,8 @@ mod full_disk;
 mod golden;
 mod http;
 mod ingest;
+#[cfg(feature = "pages")]
+mod inspect_page;
 mod interop;
 mod kills;
 mod leak;
@@ -43,6 +45,8 @@ mod refusals;
 mod renewal_kills;
 mod report;
 mod rotation;
+#[cfg(feature = "pages")]
+mod sample;
 mod schemas;
 mod second;
 #[allow(dead_code, reason = "shared with tests/browser")]
