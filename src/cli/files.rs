@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal as _, Read, Seek as _, Write};
+use std::io::{self, IsTerminal as _, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use kubermatic_telemetry::bundle::VerifyError;
@@ -194,13 +194,34 @@ impl Target {
 
     /// Writes everything there is to read, whole or, to a file, not at all.
     pub fn write(&self, mut contents: impl Read) -> Result<(), Failure> {
-        self.fill(|out| io::copy(&mut contents, out).map(drop).map_err(|error| self.failed(error)))
+        let failed = |error: io::Error| Failure::from(error).context(format!("can't write to {}", self.name()));
+        match self {
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                io::copy(&mut contents, &mut stdout).and_then(|_| stdout.flush()).map_err(failed)
+            }
+            Self::Special(path) => {
+                let mut file = durable::open_special(path)?;
+                io::copy(&mut contents, &mut file).and_then(|_| file.flush()).map_err(failed)
+            }
+            Self::File { path, existing } => {
+                let copy = |file: &mut File| {
+                    io::copy(&mut contents, file).map(drop).map_err(|source| FileError::writing(path, source))
+                };
+                Ok(durable::write_with(path, Access::Public, *existing, copy)?)
+            }
+        }
     }
+}
 
+/// For what is made while it is written; files that are there are copied by [`Target::write`], which the system can do by
+/// itself.
+#[cfg(feature = "pages")]
+impl Target {
     /// Writes what `fill` makes, whole or, to a file, not at all.
     pub fn fill(&self, fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
         let through = |out: &mut dyn Write| {
-            let mut out = BufWriter::with_capacity(64 * 1024, out);
+            let mut out = io::BufWriter::with_capacity(64 * 1024, out);
             fill(&mut out)?;
             out.flush().map_err(|error| self.failed(error))
         };
