@@ -465,7 +465,7 @@ fn a_page_that_nobody_could_open_is_not_made() {
 #[test]
 fn every_vector_that_verifies_has_a_page_and_no_other() {
     let desk = Desk::new();
-    let (mut pages, mut refused) = (0, 0);
+    let (mut made, mut refused) = (0, 0);
     for folder in ["valid", "hostile"] {
         let mut files = Vec::new();
         crate::support::walk(&root().join("testdata/bundles").join(folder), &mut files);
@@ -482,7 +482,7 @@ fn every_vector_that_verifies_has_a_page_and_no_other() {
                 refused += 1;
                 continue;
             };
-            pages += 1;
+            made += 1;
             fs::remove_file(desk.path("page.html")).unwrap();
             let manifest = &plain.json()["manifest"];
             for record in manifest["records"].as_array().unwrap() {
@@ -495,8 +495,8 @@ fn every_vector_that_verifies_has_a_page_and_no_other() {
             assert_eq!(page.matches(" handed over to ").count(), changes, "{file}");
         }
     }
-    assert!(pages > 35 && refused > 100, "{pages} pages, {refused} refused");
-    say("measured", &format!("{pages} vectors have a page, {refused} are refused"));
+    assert!(made > 35 && refused > 100, "{made} pages, {refused} refused");
+    say("measured", &format!("{made} vectors have a page, {refused} are refused"));
     let unknown = root().join("testdata/bundles/valid/unknown-members.tar");
     let printed = desk.line(&format!("inspect {} --html -", unknown.display())).ok().stdout;
     assert!(printed.contains("The manifest says more than this program understands."), "{printed}");
