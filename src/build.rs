@@ -55,7 +55,7 @@ fn version() -> Result<(), String> {
     if commit.len() > 64 || !commit.bytes().all(is_plain) {
         return Err(format!("{COMMIT} is no commit: letters, digits, dots and dashes, at most 64"));
     }
-    let features = ["agent", "ingest"];
+    let features = ["agent", "ingest", "pages"];
     let on = |name: &&str| variable(&format!("CARGO_FEATURE_{}", name.to_uppercase())).is_some();
     let features: Vec<_> = features.into_iter().filter(on).collect();
     let features = if features.is_empty() { "none".to_owned() } else { features.join("+") };

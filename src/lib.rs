@@ -18,6 +18,8 @@ pub mod identity;
 pub mod ingest;
 pub mod keys;
 pub mod metrics;
+#[cfg(feature = "pages")]
+pub mod pages;
 pub mod pseudonym;
 pub mod receipt;
 pub mod record;

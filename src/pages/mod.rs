@@ -1,0 +1,181 @@
+//! Pages for people: self-contained HTML that a browser opens from a file, without a server and without a network.
+//!
+//! A page has one style and no script, fetches nothing, and forbids itself everything else by its policy. Whatever is put
+//! into it is escaped by the templates (`maud`). It is written piece by piece, so that a page of many rows takes no more
+//! memory than one of few. Files and printing are other people's business.
+
+pub mod chart;
+pub mod table;
+
+use std::io::{self, Write};
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
+use sha2::Digest as _;
+
+use crate::text::escaped;
+
+/// The one style that a page has.
+const STYLE: &str = include_str!("style.css");
+
+/// What a page may do: have its own style, which is named by its digest. Nothing is fetched, run, sent or framed.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let digest = STANDARD.encode(sha2::Sha256::digest(STYLE.as_bytes()));
+    format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
+});
+
+/// A page that is being written.
+#[derive(Debug)]
+pub struct Page<W> {
+    out: W,
+}
+
+impl<W: Write> Page<W> {
+    /// Begins a page, up to where its main part begins.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn begin(out: W, title: &str) -> io::Result<Self> {
+        let mut page = Self { out };
+        page.put(html! {
+            (DOCTYPE)
+            (PreEscaped("<html lang=\"en\">"))
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(*POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                title { (title) " · Kubermatic telemetry" }
+                style { (PreEscaped(STYLE)) }
+            }
+            (PreEscaped("<body>"))
+            header { "Kubermatic telemetry" }
+            (PreEscaped("<main>"))
+        })?;
+        Ok(page)
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn put(&mut self, piece: impl Render) -> io::Result<()> {
+        self.out.write_all(piece.render().into_string().as_bytes())
+    }
+
+    /// Adds a section: a heading of the second level, and what `fill` writes below it.
+    ///
+    /// # Errors
+    /// It can't be written, or `fill` fails.
+    pub fn section<E: From<io::Error>>(
+        &mut self,
+        heading: &str,
+        fill: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.put(PreEscaped("<section>"))?;
+        self.put(html! { h2 { (heading) } })?;
+        fill(self)?;
+        Ok(self.put(PreEscaped("</section>"))?)
+    }
+
+    /// Adds what is seen once it is asked for, and always on paper.
+    ///
+    /// # Errors
+    /// It can't be written, or `fill` fails.
+    pub fn folded<E: From<io::Error>>(
+        &mut self,
+        summary: &str,
+        fill: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.put(PreEscaped("<details>"))?;
+        self.put(html! { summary { (summary) } })?;
+        fill(self)?;
+        Ok(self.put(PreEscaped("</details>"))?)
+    }
+
+    /// Ends the page with a line about where it comes from, and gives back where it was written to.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn finish(mut self, origin: &str) -> io::Result<W> {
+        self.put(PreEscaped("</main>"))?;
+        self.put(html! { footer { (origin) } })?;
+        self.put(PreEscaped("</body></html>\n"))?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}
+
+/// Text that somebody else wrote: characters that can't be seen, or that turn the text around them, are spelled out, and
+/// its direction ends where it does.
+#[must_use]
+pub fn said(text: &str) -> Markup {
+    html! { bdi.said { (escaped(text)) } }
+}
+
+/// A number with commas between its thousands.
+#[must_use]
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: `1 record`, `2,000 records`.
+#[must_use]
+pub fn count(amount: u64, noun: &str) -> String {
+    if amount == 1 { format!("1 {noun}") } else { format!("{} {noun}s", number(amount)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(fill: impl FnOnce(&mut Page<Vec<u8>>) -> io::Result<()>) -> String {
+        let mut page = Page::begin(Vec::new(), "a <b>title</b>").unwrap();
+        fill(&mut page).unwrap();
+        String::from_utf8(page.finish("made here").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_policy_allows_the_style_that_is_there_and_nothing_else() {
+        let page = page(|_| Ok(()));
+        let (_, style) = page.split_once("<style>").unwrap();
+        let (style, _) = style.split_once("</style>").unwrap();
+        let digest = STANDARD.encode(sha2::Sha256::digest(style.as_bytes()));
+        let policy =
+            format!("content=\"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'\"");
+        assert!(page.contains(&policy), "{page}");
+        for absent in ["<script", "<link", "<img", "http://", "https://", "style=", "url(", "@import"] {
+            assert!(!page.contains(absent), "{absent} in {page}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_put_into_a_page_is_text() {
+        let hostile = "</style></title><script>alert(1)</script>&lt;\"'\u{202e}\u{0}";
+        let page = page(|page| {
+            page.section(hostile, |page| page.folded(hostile, |page| page.put(said(hostile))))?;
+            page.put(html! { p title=(hostile) { (hostile) } })
+        });
+        assert!(page.contains("<title>a &lt;b&gt;title&lt;/b&gt; · "), "{page}");
+        assert!(!page.contains("<script"), "{page}");
+        let spelled = "&lt;/style&gt;&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;lt;&quot;'\\u{202e}\\u{0}";
+        assert!(page.contains(&format!("<bdi class=\"said\">{spelled}</bdi>")), "{page}");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([1, 2000].map(|it| count(it, "record")), ["1 record", "2,000 records"]);
+    }
+}
