@@ -26,6 +26,9 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
 });
 
+/// How much of a long text is in memory a second time, in bytes.
+const PIECE: usize = 16 * 1024;
+
 /// A page that is being written.
 #[derive(Debug)]
 pub struct Page<W> {
@@ -66,17 +69,18 @@ impl<W: Write> Page<W> {
         self.out.write_all(piece.render().into_string().as_bytes())
     }
 
-    /// Adds a section: a heading of the second level, and what `fill` writes below it.
+    /// Adds a section: a heading of the second level, which links reach by `id`, and what `fill` writes below it.
     ///
     /// # Errors
     /// It can't be written, or `fill` fails.
     pub fn section<E: From<io::Error>>(
         &mut self,
+        id: &'static str,
         heading: &str,
         fill: impl FnOnce(&mut Self) -> Result<(), E>,
     ) -> Result<(), E> {
         self.put(PreEscaped("<section>"))?;
-        self.put(html! { h2 { (heading) } })?;
+        self.put(html! { h2 id=(id) { (heading) } })?;
         fill(self)?;
         Ok(self.put(PreEscaped("</section>"))?)
     }
@@ -94,6 +98,20 @@ impl<W: Write> Page<W> {
         self.put(html! { summary { (summary) } })?;
         fill(self)?;
         Ok(self.put(PreEscaped("</details>"))?)
+    }
+
+    /// Adds text, however long, piece by piece: control and invisible characters are spelled out, as [`said`] does.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let piece = &rest[..rest.floor_char_boundary(PIECE)];
+            rest = &rest[piece.len()..];
+            self.put(escaped(piece))?;
+        }
+        Ok(())
     }
 
     /// Ends the page with a line about where it comes from, and gives back where it was written to.
@@ -164,13 +182,20 @@ mod tests {
     fn whatever_is_put_into_a_page_is_text() {
         let hostile = "</style></title><script>alert(1)</script>&lt;\"'\u{202e}\u{0}";
         let page = page(|page| {
-            page.section(hostile, |page| page.folded(hostile, |page| page.put(said(hostile))))?;
+            page.section("a", hostile, |page| page.folded(hostile, |page| page.put(said(hostile))))?;
             page.put(html! { p title=(hostile) { (hostile) } })
         });
         assert!(page.contains("<title>a &lt;b&gt;title&lt;/b&gt; · "), "{page}");
         assert!(!page.contains("<script"), "{page}");
         let spelled = "&lt;/style&gt;&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;lt;&quot;'\\u{202e}\\u{0}";
         assert!(page.contains(&format!("<bdi class=\"said\">{spelled}</bdi>")), "{page}");
+    }
+
+    #[test]
+    fn long_text_is_all_there() {
+        let long = "ä<世\u{7}".repeat(20_000);
+        let page = page(|page| page.text(&long));
+        assert!(page.contains(&"ä&lt;世\\u{7}".repeat(20_000)));
     }
 
     #[test]

@@ -56,12 +56,46 @@ pub struct Rows<'p, W> {
 }
 
 impl<W: Write> Rows<'_, W> {
+    /// Adds a row whose cells are written one after the other, since they may be large.
+    ///
+    /// # Errors
+    /// It can't be written, or `fill` fails.
+    pub fn open<E: From<io::Error>>(
+        &mut self,
+        fill: impl FnOnce(&mut OpenRow<'_, W>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.page.put(PreEscaped("<tr>"))?;
+        fill(&mut OpenRow { page: self.page, cells: 0 })?;
+        Ok(self.page.put(PreEscaped("</tr>"))?)
+    }
+
     /// Adds a row.
     ///
     /// # Errors
     /// It can't be written.
     pub fn row(&mut self, cells: Cells) -> io::Result<()> {
         self.page.put(row(cells))
+    }
+}
+
+/// Takes the cells of a row; the first is its heading.
+#[derive(Debug)]
+pub struct OpenRow<'p, W> {
+    page: &'p mut Page<W>,
+    cells: usize,
+}
+
+impl<W: Write> OpenRow<'_, W> {
+    /// Adds a cell that `fill` writes.
+    ///
+    /// # Errors
+    /// It can't be written, or `fill` fails.
+    pub fn cell<E: From<io::Error>>(&mut self, fill: impl FnOnce(&mut Page<W>) -> Result<(), E>) -> Result<(), E> {
+        let (open, close) = if self.cells == 0 { ("<th scope=\"row\">", "</th>") } else { ("<td>", "</td>") };
+        self.cells += 1;
+        self.page.put(PreEscaped(open))?;
+        fill(self.page)?;
+        Ok(self.page.put(PreEscaped(close))?)
     }
 }
 
@@ -112,11 +146,18 @@ mod tests {
     fn a_table_says_what_its_rows_and_columns_are() {
         let columns =
             [Column::plain("user"), Column { name: "isAdmin".into(), meaning: "Whether <they> rule.".into() }];
-        let rows = [vec![html! { "a" }, html! { "true" }]];
+        let rows: [Cells; 1] = [vec![html! { "a" }, html! { "true" }]];
         let whole = table("Users & more", &columns, rows.clone()).into_string();
         let mut page = Page { out: Vec::new() };
         page.table("Users & more", &columns, |all| rows.into_iter().try_for_each(|row| all.row(row))).unwrap();
-        assert_eq!(String::from_utf8(page.out).unwrap(), whole, "written in pieces it is the same");
+        assert_eq!(String::from_utf8(page.out).unwrap(), whole, "written row by row it is the same");
+        let mut page = Page { out: Vec::new() };
+        let cells = |row: &mut OpenRow<'_, Vec<u8>>| {
+            row.cell(|page| page.text("a"))?;
+            row.cell(|page| page.text("true"))
+        };
+        page.table("Users & more", &columns, |all| all.open(cells)).unwrap();
+        assert_eq!(String::from_utf8(page.out).unwrap(), whole, "and cell by cell");
         for expected in [
             "aria-label=\"Users &amp; more\"",
             "<caption>Users &amp; more</caption>",
