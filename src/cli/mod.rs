@@ -14,6 +14,8 @@ mod discard;
 mod export;
 mod failure;
 mod files;
+#[cfg(all(feature = "ingest", feature = "pages"))]
+mod fleet;
 #[cfg(feature = "ingest")]
 mod ingest;
 mod init;
@@ -168,6 +170,8 @@ enum Verb {
     Serve(Box<serve::Args>),
     #[cfg(feature = "ingest")]
     Tables(tables::Args),
+    #[cfg(all(feature = "ingest", feature = "pages"))]
+    Fleet(fleet::Args),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
 }
@@ -247,6 +251,8 @@ fn dispatch(verb: Verb, context: &Context, output: &Output) -> Done {
         Verb::Serve(args) => serve::run(&args, output),
         #[cfg(feature = "ingest")]
         Verb::Tables(args) => tables::run(&args, output),
+        #[cfg(all(feature = "ingest", feature = "pages"))]
+        Verb::Fleet(args) => fleet::run(&args, output),
         Verb::Completions(args) => completions::completions(&args, output),
         Verb::Man(args) => completions::man(&args, output),
     }

@@ -5,6 +5,8 @@
 //! memory than one of few. Files and printing are other people's business.
 
 pub mod chart;
+#[cfg(feature = "ingest")]
+pub mod fleet;
 pub mod table;
 
 use std::io::{self, Write};
