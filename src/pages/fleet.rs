@@ -297,9 +297,9 @@ fn untold<W: Write>(page: &mut Page<W>, division: &Division) -> io::Result<()> {
     page.put(html! {
         p.small {
             @if let Some(untold) = division.untold {
-                (count(untold, "installation")) " of " (number(division.of + untold)) " tell nothing of it."
+                "Of " (count(division.of + untold, "installation")) " " (number(untold)) " tell nothing of it."
             } @else {
-                "Fewer than " (words(FEW)) " of " (count(division.of, "installation")) " tell nothing of it, or none."
+                "Of " (count(division.of, "installation")) " none or fewer than " (words(FEW)) " tell nothing of it."
             }
         }
     })

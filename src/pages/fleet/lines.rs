@@ -21,7 +21,8 @@ pub(super) enum Over {
     Installations,
 }
 
-/// Lines of the groups that are told of by themselves in any month, and of things one of all others.
+/// Lines of the groups that are told of by themselves in any month, and one of all others where they can be added up: of
+/// things, and of installations that are in one group each.
 pub(super) fn lines(months: &[Month], subject: Subject, over: Over) -> Vec<Series> {
     let divisions: Vec<_> = months.iter().map(|month| month.division(subject)).collect();
     let names = chosen(&divisions);
@@ -32,9 +33,9 @@ pub(super) fn lines(months: &[Month], subject: Subject, over: Over) -> Vec<Serie
             values: divisions.iter().map(|division| value((*division)?, name, over)).collect(),
         })
         .collect();
-    if over == Over::Items {
-        let values: Vec<_> = divisions.iter().map(|division| rest((*division)?, &names)).collect();
-        if values.iter().any(Option::is_some) {
+    if over == Over::Items || subject == Subject::Kubermatic {
+        let values: Vec<_> = divisions.iter().map(|division| rest((*division)?, &names, over)).collect();
+        if values.iter().flatten().any(|value| *value > 0.0) {
             lines.push(Series { name: FOLDED.to_owned(), values });
         }
     }
@@ -66,7 +67,10 @@ fn chosen(divisions: &[Option<&Division>]) -> Vec<Name> {
 }
 
 fn value(division: &Division, name: &Name, over: Over) -> Option<f64> {
-    let part = division.part(name)?;
+    let Some(part) = division.part(name) else {
+        // Where nothing is folded there is nothing of it.
+        return (division.items().is_some() && division.others.is_none()).then_some(0.0);
+    };
     Some(match over {
         Over::Items => float(part.items),
         Over::Installations => percent(part.installations.count, share_of(division, part)),
@@ -79,10 +83,11 @@ fn share_of(division: &Division, part: &Part) -> u64 {
 }
 
 /// What is folded, and what has no line.
-fn rest(division: &Division, names: &[Name]) -> Option<f64> {
-    let unnamed = division.parts.iter().filter(|part| !names.contains(&part.name)).map(|part| part.items);
-    let all = division.others.map(|(items, _)| items).into_iter().chain(unnamed);
-    all.reduce(|sum, items| sum + items).map(float)
+fn rest(division: &Division, names: &[Name], over: Over) -> Option<f64> {
+    let all = division.items()?;
+    let named = division.parts.iter().filter(|part| names.contains(&part.name)).map(|part| part.items);
+    let rest = all - named.sum::<u64>();
+    Some(if over == Over::Items { float(rest) } else { percent(rest, all) })
 }
 
 /// How many percent of clusters had a feature in each month; nothing if that is told of none.
