@@ -89,6 +89,10 @@ pub fn run(args: &Args, output: &Output) -> Done {
 fn target(args: &Args) -> Result<Target, Failure> {
     Target::new(&args.html, args.force, "a page").map_err(|failure| {
         let is_terminal = failure.code == 2;
-        if is_terminal { failure.hint("write it to a file with --html FILE, or send stdout elsewhere") } else { failure }
+        if is_terminal {
+            failure.hint("write it to a file with --html FILE, or send stdout elsewhere")
+        } else {
+            failure
+        }
     })
 }

@@ -4,11 +4,11 @@ mod lines;
 
 use std::io::{self, Write};
 
-use maud::html;
+use maud::{PreEscaped, html};
 
 use self::lines::{Over, lines};
 use super::chart::{Chart, Series};
-use super::table::{Cells, Column};
+use super::table::{Cells, Column, Rows};
 use super::{Page, count, number};
 use crate::tables::fleet::{
     Adoption, Division, FEW, FOLDED, Fleet, Installations, MOST_MONTHS, Month, Name, Pace, Subject, WINDOW,
@@ -56,6 +56,18 @@ pub fn write(out: impl Write, fleet: &Fleet, since: Option<&str>, until: &str, o
     report.machines(&mut page)?;
     report.countries(&mut page)?;
     page.finish(origin).map(drop)
+}
+
+/// A table whose columns are numbers but for the first.
+fn numbers<W: Write>(
+    page: &mut Page<W>,
+    caption: &str,
+    columns: &[Column],
+    fill: impl FnOnce(&mut Rows<'_, W>) -> io::Result<()>,
+) -> io::Result<()> {
+    page.put(PreEscaped("<div class=\"numbers\">"))?;
+    page.table(caption, columns, fill)?;
+    page.put(PreEscaped("</div>"))
 }
 
 fn words(number: u64) -> String {
@@ -143,8 +155,15 @@ impl Report<'_> {
         page.section("clusters", "User clusters", |page| {
             let all = self.months.iter().map(|month| month.division(Subject::Provider).and_then(Division::items));
             let all = Series { name: "clusters".to_owned(), values: all.map(|it| it.map(lines::float)).collect() };
-            page.put(self.course("User clusters by month", "How many user clusters there were in each month.", vec![all]))?;
-            let about = ("User clusters by provider and month", "How many user clusters each cloud provider had in each month.");
+            page.put(self.course(
+                "User clusters by month",
+                "How many user clusters there were in each month.",
+                vec![all],
+            ))?;
+            let about = (
+                "User clusters by provider and month",
+                "How many user clusters each cloud provider had in each month.",
+            );
             self.groups(page, about, Subject::Provider, Over::Items)?;
             self.table(page, Subject::Provider, ("provider", "clusters"), "User clusters by provider")
         })
@@ -191,7 +210,9 @@ impl Report<'_> {
 
     fn countries<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
         page.section("countries", "Countries", |page| {
-            page.put(html! { p { "Where installations have seeds or datacenters; one can be in several countries." } })?;
+            page.put(
+                html! { p { "Where installations have seeds or datacenters; one can be in several countries." } },
+            )?;
             self.table(page, Subject::Country, ("country", ""), "Installations by country")
         })
     }
@@ -212,13 +233,14 @@ impl Report<'_> {
         let rest = division.others.map(|(items, installations)| (FOLDED.to_owned(), items, installations));
         let parts = division.parts.iter().map(|part| (part.name.label().to_owned(), part.items, part.installations));
         let rows: Vec<_> = parts.chain(rest).collect();
-        let value = |items: u64, all: Installations| if subject_is_of_installations(subject) { all.count } else { items };
+        let value =
+            |items: u64, all: Installations| if subject_is_of_installations(subject) { all.count } else { items };
         let bars = rows.iter().map(|(name, items, all)| (name.clone(), lines::float(value(*items, *all))));
         let unit = if items.is_empty() { "installations" } else { items };
         page.put(Chart::bars(&title, &format!("{title}: how many {unit}."), bars.collect()).headed(what, unit))?;
         if !items.is_empty() || rows.iter().any(|(.., all)| all.is_least) {
             let columns = [what, "installations"].map(Column::plain);
-            page.table(&format!("Installations: {}", lower(&title)), &columns, |table| {
+            numbers(page, &format!("Installations: {}", lower(&title)), &columns, |table| {
                 rows.iter().try_for_each(|(name, _, all)| table.row(vec![html! { (name) }, installations(*all)]))
             })?;
         }
@@ -227,22 +249,35 @@ impl Report<'_> {
 
     fn features<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
         page.section("features", "Features", |page| {
-            let series: Vec<_> = FEATURES.iter().filter_map(|(name, subject)| lines::share_of_yes(self.months, *subject, name)).collect();
+            let series: Vec<_> = FEATURES
+                .iter()
+                .filter_map(|(name, subject)| lines::share_of_yes(self.months, *subject, name))
+                .collect();
             if !series.is_empty() {
                 let about = "Of the user clusters that tell, how many percent used each feature in each month.";
                 page.put(self.course("User clusters with a feature, percent", about, series))?;
             }
             self.feature_table(page)?;
-            let about = ("User clusters by network plug-in and month", "How many user clusters had each CNI plug-in in each month.");
+            let about = (
+                "User clusters by network plug-in and month",
+                "How many user clusters had each CNI plug-in in each month.",
+            );
             self.groups(page, about, Subject::Cni, Over::Items)?;
             self.table(page, Subject::Cni, ("CNI plug-in", "clusters"), "User clusters by network plug-in")
         })
     }
 
     fn feature_table<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
-        let columns = ["feature", "clusters with it", "clusters without", "clusters not told", "percent with it", "installations with it"];
+        let columns = [
+            "feature",
+            "clusters with it",
+            "clusters without",
+            "clusters not told",
+            "percent with it",
+            "installations with it",
+        ];
         let title = format!("Features in use, {}", self.newest.name);
-        page.table(&title, &columns.map(Column::plain), |table| {
+        numbers(page, &title, &columns.map(Column::plain), |table| {
             FEATURES.iter().try_for_each(|(name, subject)| table.row(feature(name, &self.newest(*subject))))
         })
     }
@@ -319,7 +354,7 @@ fn adoption<W: Write>(page: &mut Page<W>, title: &str, adoptions: &[Adoption]) -
         Some(days) => html! { span.number { (days) } },
         None => html! { span.absent { "not yet" } },
     };
-    page.table(title, &columns, |table| {
+    numbers(page, title, &columns, |table| {
         adoptions.iter().try_for_each(|adoption| {
             let cells = match adoption.pace {
                 Pace::FromTheStart => [(); 2].map(|()| html! { span.absent { "there from the start" } }),

@@ -11,7 +11,20 @@ use crate::fleets::{Archive, cluster, lively, record};
 use crate::support::{say, skip};
 
 /// What nobody may see come true.
-const HOSTILE: &str = "</svg></table><img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>\u{202e}";
+const HOSTILE: &str =
+    "</svg></table><img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>\u{202e}";
+
+/// The least contrast of words with the card behind them, as WCAG computes it.
+const LEAST_CONTRAST: &str = "const luminance = color => { const [r, g, b] = color.match(/[0-9.]+/g).slice(0, 3)\
+    .map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);\
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b };\
+    const words = [...document.querySelectorAll('section *')].filter(e => !e.closest('title, desc')\
+        && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()));\
+    return Math.min(...words.map(text => {\
+        const style = getComputedStyle(text);\
+        const a = luminance(text.tagName === 'text' ? style.fill : style.color);\
+        const b = luminance(getComputedStyle(text.closest('section')).backgroundColor);\
+        return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) }))";
 
 /// A browser that shows the page of an archive, if there is one.
 fn open(archive: &Archive) -> Option<Browser> {
@@ -142,9 +155,17 @@ fn axe_finds_nothing_to_complain_of_in_the_report() {
                 let found = result[kind].as_array().unwrap_or_else(|| panic!("{result}")).iter();
                 found.map(|rule: &Value| format!("{}: {}", rule["id"], rule["nodes"])).collect()
             };
-            for kind in ["violations", "incomplete"] {
-                assert!(found(kind).is_empty(), "{name}, {scheme}: {:#?}", found(kind));
-            }
+            assert!(found("violations").is_empty(), "{name}, {scheme}: {:#?}", found("violations"));
+            // It can't see what is behind words in drawings and in what scrolls: that is computed here.
+            let incomplete = result["incomplete"].as_array().unwrap().iter();
+            let nodes: Vec<_> = incomplete
+                .flat_map(|rule| rule["nodes"].as_array().unwrap().iter().map(move |node| (&rule["id"], node)))
+                .filter(|(id, _)| **id != "color-contrast")
+                .map(|(id, node)| format!("{id}: {}, {}", node["html"], node["failureSummary"]))
+                .collect();
+            assert!(nodes.is_empty(), "{name}, {scheme}: {nodes:#?}");
+            let least = browser.run(LEAST_CONTRAST).as_f64().unwrap();
+            assert!(least >= 4.5, "{name}, {scheme}: words have a contrast of {least}");
             rules += found("passes").len();
         }
     }

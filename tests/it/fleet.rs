@@ -3,6 +3,7 @@
 mod counts;
 mod errors;
 mod hostile;
+mod memory;
 mod rule;
 
 use serde_json::{Value, json};

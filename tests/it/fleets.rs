@@ -149,7 +149,8 @@ impl Page {
     /// A table of two columns, as names and numbers.
     pub fn numbers(&self, caption: &str) -> BTreeMap<String, u64> {
         let rows = self.table(caption).unwrap_or_default().into_iter();
-        rows.map(|row| (row[0].clone(), row[1].trim_start_matches("at least ").replace(',', "").parse().unwrap())).collect()
+        rows.map(|row| (row[0].clone(), row[1].trim_start_matches("at least ").replace(',', "").parse().unwrap()))
+            .collect()
     }
 
     /// All that can be read.
@@ -193,7 +194,8 @@ pub fn lively() -> Archive {
                             &format!("1.{minor}.{}", at % 4),
                         );
                         cluster["opaIntegrationEnabled"] = ((client + at) % 3 > 0).into();
-                        cluster["mla"] = json!({"monitoringEnabled": at < month, "loggingEnabled": (client + at) % 2 == 0});
+                        cluster["mla"] =
+                            json!({"monitoringEnabled": at < month, "loggingEnabled": (client + at) % 2 == 0});
                         cluster["cniPlugin"]["type"] = ["cilium", "canal"][usize::from((client + at) % 4 == 0)].into();
                         cluster
                     })

@@ -84,7 +84,8 @@ impl Course {
 
     /// How each version that five had at a time was adopted, the newest first.
     pub fn adoptions(&self, names: &Names) -> Vec<Adoption> {
-        let mut all: Vec<_> = self.versions.iter().map(|(id, milestones)| self.adoption(names.name(*id), milestones)).collect();
+        let mut all: Vec<_> =
+            self.versions.iter().map(|(id, milestones)| self.adoption(names.name(*id), milestones)).collect();
         all.retain(|adoption| adoption.version.version().is_some());
         all.sort_by_key(|adoption| std::cmp::Reverse(adoption.version.version()));
         all
@@ -119,7 +120,8 @@ mod tests {
 
     #[test]
     fn days_count_from_the_fifth_installation_on() {
-        let pace = |until, most| course(until, most).into_iter().find(|it| it.version.label() == "1.2").map(|it| it.pace);
+        let pace =
+            |until, most| course(until, most).into_iter().find(|it| it.version.label() == "1.2").map(|it| it.pace);
         assert_eq!(pace(150, 20), Some(Pace::Days { quarter: Some(0), half: Some(5) }), "five of twenty are a quarter");
         assert_eq!(pace(107, 20), Some(Pace::Days { quarter: Some(0), half: None }));
         assert_eq!(pace(150, 4), None, "four are not told of");

@@ -198,8 +198,9 @@ mod tests {
         }
         assert_eq!(tally.add(&mut names, None), Id::NOT_TOLD);
         let id = tally.add(&mut names, Some("aws".to_owned()));
-        assert_eq!([id, Id::NOT_TOLD, Id::UNRECOGNISED].map(|id| names.name(id).label().to_owned()), [
-            "aws", "not told", "not recognised"
-        ]);
+        assert_eq!(
+            [id, Id::NOT_TOLD, Id::UNRECOGNISED].map(|id| names.name(id).label().to_owned()),
+            ["aws", "not told", "not recognised"]
+        );
     }
 }

@@ -163,7 +163,11 @@ mod tests {
             assert_eq!(among(count), Installations { count: 16, is_least: true });
         }
         assert_eq!(among(15), Installations { count: 15, is_least: false });
-        assert_eq!(Installations::among(5, 6), Installations { count: 5, is_least: true }, "all that are told of are five");
+        assert_eq!(
+            Installations::among(5, 6),
+            Installations { count: 5, is_least: true },
+            "all that are told of are five"
+        );
         assert_eq!([0, 4, 5, 9, 10].map(steps), [0, 0, 5, 5, 10]);
     }
 }

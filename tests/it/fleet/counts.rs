@@ -61,7 +61,8 @@ fn versions(record: &Value) -> Vec<Value> {
 }
 
 fn countries(record: &Value) -> Vec<Value> {
-    let mut all: BTreeSet<_> = each(record, "seeds", "/country").into_iter().filter_map(|it| it.as_str().map(str::to_owned)).collect();
+    let mut all: BTreeSet<_> =
+        each(record, "seeds", "/country").into_iter().filter_map(|it| it.as_str().map(str::to_owned)).collect();
     for seed in record["seeds"].as_array().into_iter().flatten() {
         all.extend(each(seed, "datacenters", "/country").into_iter().filter_map(|it| it.as_str().map(str::to_owned)));
     }
@@ -74,7 +75,9 @@ fn countries(record: &Value) -> Vec<Value> {
 /// What is counted: the caption of the chart over months, that of the newest month, and where names are.
 type Subject = (Option<&'static str>, &'static str, fn(&Value) -> Vec<Value>);
 const SUBJECTS: &[Subject] = &[
-    (Some("User clusters by provider and month"), "User clusters by provider", |it| each(it, "clusters", "/cloud/provider")),
+    (Some("User clusters by provider and month"), "User clusters by provider", |it| {
+        each(it, "clusters", "/cloud/provider")
+    }),
     (Some("User clusters by Kubernetes version"), "User clusters by Kubernetes version", versions),
     (Some("User clusters by network plug-in and month"), "User clusters by network plug-in", |it| {
         each(it, "clusters", "/cniPlugin/type")
@@ -83,7 +86,9 @@ const SUBJECTS: &[Subject] = &[
         each(it, "machineDeployments", "/os")
     }),
     (None, "Installations by country", countries),
-    (None, "Installations by KKP version", |it| vec![it["kubermaticVersion"].as_str().map_or(Value::Null, |it| minor(it).into())]),
+    (None, "Installations by KKP version", |it| {
+        vec![it["kubermaticVersion"].as_str().map_or(Value::Null, |it| minor(it).into())]
+    }),
 ];
 
 fn number(text: &str) -> Option<u64> {
@@ -118,7 +123,8 @@ pub fn check_all(archive: &Archive, page: &Page) -> usize {
     for (over_months, newest, names) in SUBJECTS {
         let shown = page.numbers(&format!("{newest}, {last}"));
         let wanted = groups(records, *names);
-        let of_installations = wanted.iter().map(|(name, (_, of))| (name.clone(), (of.len() as u64, of.clone()))).collect();
+        let of_installations =
+            wanted.iter().map(|(name, (_, of))| (name.clone(), (of.len() as u64, of.clone()))).collect();
         if newest.starts_with("Installations by country") {
             // Installations can be in several: each is counted, but for those that fewer than five are not in.
             for (name, count) in shown.iter().filter(|(name, _)| *name != "others") {
@@ -128,7 +134,10 @@ pub fn check_all(archive: &Archive, page: &Page) -> usize {
             numbers += check(&shown, &of_installations, newest);
         } else {
             numbers += check(&shown, &wanted, newest);
-            for (name, count) in page.numbers(&format!("Installations: {}, {last}", newest.replacen(&newest[..1], &newest[..1].to_lowercase(), 1))) {
+            for (name, count) in page.numbers(&format!(
+                "Installations: {}, {last}",
+                newest.replacen(&newest[..1], &newest[..1].to_lowercase(), 1)
+            )) {
                 if name != "others" {
                     is_told_right(count, wanted[&name].1.len(), records.len(), &name);
                     numbers += 1;
@@ -138,7 +147,8 @@ pub fn check_all(archive: &Archive, page: &Page) -> usize {
         let Some(caption) = over_months else { continue };
         for month in months.keys() {
             let heads: Vec<_> = wanted.keys().cloned().chain(["others".to_owned()]).collect();
-            let told = heads.iter().filter_map(|name| Some((name.clone(), number(&page.value(caption, month, name)?)?)));
+            let told =
+                heads.iter().filter_map(|name| Some((name.clone(), number(&page.value(caption, month, name)?)?)));
             let shown: BTreeMap<_, _> = told.collect();
             let empty = BTreeMap::new();
             let records = large.get(month).copied().unwrap_or(&empty);
@@ -245,7 +255,10 @@ fn numbers_are_those_of_the_newest_complete_records() {
     archive.accept(&(0..6).map(|number| (number, foreign.clone())).collect::<Vec<_>>());
     let page = archive.page();
     for absent in ["late", "incomplete", "foreign"] {
-        assert!(!page.table("User clusters by provider, 2026-02").unwrap().iter().any(|row| row[0] == absent), "{absent}");
+        assert!(
+            !page.table("User clusters by provider, 2026-02").unwrap().iter().any(|row| row[0] == absent),
+            "{absent}"
+        );
     }
     check_all(&archive, &page);
     archive.accept(&(1..7).map(|number| (number, late(26, true, "newer"))).collect::<Vec<_>>());
@@ -335,7 +348,14 @@ fn the_period_is_the_one_that_was_asked_for() {
         let rows = page.table("Installations by month").unwrap_or_default();
         rows.into_iter().map(|row| row.join(" ")).collect()
     };
-    let all = ["2025-02 6 6 5 0", "2025-03 6 6 0 0", "2025-04 not shown not shown 0 5", "2025-05 not shown not shown 0 5", "2025-06 13 13 5 0", "2025-07 6 6 0 5"];
+    let all = [
+        "2025-02 6 6 5 0",
+        "2025-03 6 6 0 0",
+        "2025-04 not shown not shown 0 5",
+        "2025-05 not shown not shown 0 5",
+        "2025-06 13 13 5 0",
+        "2025-07 6 6 0 5",
+    ];
     assert_eq!(months(""), all, "without what is still to come");
     assert_eq!(months("--since 2025-03 --until 2025-06"), all[1..5], "who was heard of before is not new");
     assert_eq!(months("--since 2025-06"), all[4..]);

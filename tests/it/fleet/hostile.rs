@@ -79,10 +79,14 @@ fn many_groups_of_a_gang_are_bounded_in_number() {
     let mut records = Vec::new();
     for month in ["2025-05", "2025-06"] {
         for client in 0..6 {
-            let clusters: Vec<_> =
-                (0..200).map(|number| cluster(&format!("p{month}-{number}"), &format!("{number}.{number}.0"))).collect();
+            let clusters: Vec<_> = (0..200)
+                .map(|number| cluster(&format!("p{month}-{number}"), &format!("{number}.{number}.0")))
+                .collect();
             let seeds: Vec<_> = (0..200).map(|number| json!({"country": format!("c{month}-{number}")})).collect();
-            records.push((client, record(&format!("{month}-15T12:00:00Z"), &json!({"clusters": clusters, "seeds": seeds}))));
+            records.push((
+                client,
+                record(&format!("{month}-15T12:00:00Z"), &json!({"clusters": clusters, "seeds": seeds})),
+            ));
         }
     }
     let (_, page) = page_of(&records);

@@ -41,8 +41,9 @@ fn no_group_of_fewer_than_five_is_on_a_page_nor_follows_from_it() {
                         cluster
                     })
                     .collect();
-                let machines: Vec<_> =
-                    (0..dice.below(3)).map(|_| json!({"os": dice.pick(&["ubuntu", "flatcar", "rhel", "sles"])})).collect();
+                let machines: Vec<_> = (0..dice.below(3))
+                    .map(|_| json!({"os": dice.pick(&["ubuntu", "flatcar", "rhel", "sles"])}))
+                    .collect();
                 let country = dice.pick(&["DE", "FR", "US", "CH"]);
                 let members = json!({
                     "kubermaticVersion": dice.pick(&["2.25.1", "2.26.0", "2.24.9", "2.27.0"]),
@@ -97,7 +98,13 @@ fn a_group_that_is_small_in_one_month_is_folded_in_that_one() {
     let mut records = Vec::new();
     for (month, rare) in [("2025-05", 4), ("2025-06", 5)] {
         for client in 0..20 {
-            let provider = if client < rare { "rarest" } else if client < 13 { "aws" } else { "gcp" };
+            let provider = if client < rare {
+                "rarest"
+            } else if client < 13 {
+                "aws"
+            } else {
+                "gcp"
+            };
             records.push((client, one(month, provider, "1.30.1")));
         }
     }
