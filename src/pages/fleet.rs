@@ -26,7 +26,10 @@ pub fn write(out: impl Write, fleet: &Fleet, since: Option<&str>, until: &str, o
     let period = since.map_or_else(|| format!("to {until}"), |since| format!("{since} to {until}"));
     page.put(html! {
         h1 { "The fleet" }
-        p { "What installations of the Kubermatic Kubernetes Platform tell of themselves, all together. Asked for: months " (period) ", in UTC." }
+        p {
+            "What installations of the Kubermatic Kubernetes Platform tell of themselves, all together. "
+            "Asked for: months " (period) ", in UTC."
+        }
     })?;
     if fleet.is_too_small {
         page.put(html! {
@@ -80,15 +83,29 @@ fn rules<W: Write>(page: &mut Page<W>) -> io::Result<()> {
     page.section("rules", "How to read this", |page| {
         page.put(html! {
             ul {
-                li { "Of each installation and month its newest complete record counts. What was withheld or could not be found out is “not told”, never nought." }
                 li {
-                    "What fewer than " (few) " installations have in a month is not shown by itself, but in “" (FOLDED) "”. If that would be one group, "
-                    "or one of fewer than " (few) " installations, the next smallest group is in it, too, so that nothing can be told from the difference. "
+                    "Of each installation and month its newest complete record counts. "
+                    "What was withheld or could not be found out is “not told”, never nought."
+                }
+                li {
+                    "What fewer than " (few) " installations have in a month is not shown by itself, "
+                    "but in “" (FOLDED) "”. "
+                    "If that would be one group, or one of fewer than " (few) " installations, the next smallest group is "
+                    "in it, too, so that nothing can be told from the difference. "
                     "Where not even all together are " (few) ", nothing is shown."
                 }
-                li { "“At least” stands where fewer than " (few) " lack what the others have: how few they are is not shown, and charts and shares are drawn with the smallest number that it can be." }
-                li { "New and silent installations, and those without a complete record, are counted in steps of " (few) ", rounded down." }
-                li { "A month that is not over counts those that have sent by now. At most " (MOST_MONTHS) " months are shown." }
+                li {
+                    "“At least” stands where fewer than " (few) " lack what the others have: how few they are is not "
+                    "shown, and charts and shares are drawn with the smallest number that it can be."
+                }
+                li {
+                    "New and silent installations, and those without a complete record, are counted in steps of " (few)
+                    ", rounded down."
+                }
+                li {
+                    "A month that is not over counts those that have sent by now. "
+                    "At most " (MOST_MONTHS) " months are shown."
+                }
             }
         })
     })
@@ -137,7 +154,8 @@ impl Report<'_> {
         };
         page.section("installations", "Installations", |page| {
             page.put(html! { p {
-                "In " (self.newest.name) " " (count(self.newest.complete.unwrap_or_default(), "installation")) " sent complete records."
+                "In " (self.newest.name) " " (count(self.newest.complete.unwrap_or_default(), "installation"))
+                " sent complete records."
             } })?;
             let series = vec![
                 line("complete records", |month| month.complete),
@@ -173,11 +191,13 @@ impl Report<'_> {
         page.section("kubernetes", "Kubernetes versions of user clusters", |page| {
             let about = (
                 "Installations with a Kubernetes version, percent",
-                "Of the installations that tell of versions, how many percent had a user cluster of this minor version in each month. \
+                "Of the installations that tell of versions, how many percent had a user cluster of this minor version in \
+                 each month. \
                  An installation can have several.",
             );
             self.groups(page, about, Subject::Kubernetes, Over::Installations)?;
-            let about = ("User clusters by Kubernetes version", "How many user clusters had each minor version in each month.");
+            let about =
+                ("User clusters by Kubernetes version", "How many user clusters had each minor version in each month.");
             self.groups(page, about, Subject::Kubernetes, Over::Items)?;
             self.table(page, Subject::Kubernetes, ("version", "clusters"), "User clusters by Kubernetes version")?;
             adoption(page, "How fast Kubernetes versions are adopted", adoptions)
@@ -188,7 +208,8 @@ impl Report<'_> {
         page.section("kubermatic", "KKP versions of installations", |page| {
             let about = (
                 "Installations with a KKP version, percent",
-                "Of the installations that tell their version, how many percent had this minor version at the end of each month.",
+                "Of the installations that tell their version, how many percent had this minor version at the end of \
+                 each month.",
             );
             self.groups(page, about, Subject::Kubermatic, Over::Installations)?;
             self.table(page, Subject::Kubermatic, ("version", ""), "Installations by KKP version")?;
@@ -346,13 +367,15 @@ fn adoption<W: Write>(page: &mut Page<W>, title: &str, adoptions: &[Adoption]) -
         return page.put(html! { p.absent { (title) ": too few to show anything." } });
     }
     page.put(html! { p {
-        "Days from the one on which " (words(FEW)) " installations had a version until a quarter and a half of the installations had it, "
+        "Days from the one on which " (words(FEW)) " installations had a version until a quarter and a half of the "
+        "installations had it, "
         "by their newest complete records; who is silent for " (WINDOW) " days does not count."
     } })?;
     let columns = ["version", "days until a quarter", "days until a half"].map(Column::plain);
-    let days = |days: Option<u32>| match days {
-        Some(days) => html! { span.number { (days) } },
-        None => html! { span.absent { "not yet" } },
+    let days = |days: Option<u32>| {
+        html! {
+            @if let Some(days) = days { span.number { (days) } } @else { span.absent { "not yet" } }
+        }
     };
     numbers(page, title, &columns, |table| {
         adoptions.iter().try_for_each(|adoption| {

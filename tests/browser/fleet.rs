@@ -95,7 +95,8 @@ fn the_report_asks_nobody_and_fits_every_screen_and_paper() {
     }
     fits(&browser, "paper");
     browser.picture("fleet-print");
-    let unseen = "return [...document.querySelectorAll('figure svg[role=img]')].filter(e => e.getBoundingClientRect().height < 30).length";
+    let unseen = "return [...document.querySelectorAll('figure svg[role=img]')]\
+                  .filter(e => e.getBoundingClientRect().height < 30).length";
     assert_eq!(browser.run(unseen), 0, "every chart can be seen");
     is_content(&browser, &archive);
 }
@@ -122,15 +123,18 @@ fn the_report_has_a_table_for_every_chart_and_headings_in_order() {
     let archive = lively();
     let Some(browser) = open(&archive) else { return };
     let bare = "return [...document.querySelectorAll('figure')].filter(f => !f.querySelector('table caption')\
-                || !f.querySelector('svg[role=img] > title')?.textContent || !f.querySelector('svg[role=img] > desc')?.textContent).length";
+                || !f.querySelector('svg[role=img] > title')?.textContent\
+                || !f.querySelector('svg[role=img] > desc')?.textContent).length";
     assert_eq!(browser.run(bare), 0);
     assert!(browser.run("return document.querySelectorAll('figure').length").as_u64().unwrap() >= 14);
     let levels = browser.run("return [...document.querySelectorAll('h1, h2, h3')].map(h => h.tagName).join(' ')");
     assert_eq!(levels, "H1 H2 H2 H2 H2 H2 H2 H2 H2");
     // Numbers of a chart are those of its table.
     let largest = browser.run(
-        "const f = [...document.querySelectorAll('figure')].find(f => f.textContent.startsWith('User clusters by provider, '));\
-         return [[...f.querySelectorAll('text.value')].map(t => t.textContent), [...f.querySelectorAll('tbody td')].map(t => t.textContent)]",
+        "const f = [...document.querySelectorAll('figure')]\
+         .find(f => f.textContent.startsWith('User clusters by provider, '));\
+         const texts = selector => [...f.querySelectorAll(selector)].map(t => t.textContent);\
+         return [texts('text.value'), texts('tbody td')]",
     );
     assert!(largest[0].as_array().unwrap().len() > 5 && largest[0] == largest[1], "{largest}");
 }

@@ -186,7 +186,7 @@ pub fn lively() -> Archive {
             }
             for day in [3, 14, 25] {
                 let age = month * 3 + day / 10;
-                let clusters: Vec<_> = (0..1 + (client + month) % 6)
+                let clusters: Vec<_> = (0..=(client + month) % 6)
                     .map(|at| {
                         let minor = 28 + (age + client % 5 + at) / 8;
                         let mut cluster = cluster(
@@ -200,7 +200,7 @@ pub fn lively() -> Archive {
                         cluster
                     })
                     .collect();
-                let machines: Vec<_> = (0..(client * 3) % 5 + 1)
+                let machines: Vec<_> = (0..=(client * 3) % 5)
                     .map(|at| json!({"os": systems[usize::try_from((client + at * 2) % 5).unwrap()]}))
                     .collect();
                 let country = countries[usize::try_from(client % 7).unwrap()];

@@ -85,8 +85,8 @@ fn share_of(division: &Division, part: &Part) -> u64 {
 /// What is folded, and what has no line.
 fn rest(division: &Division, names: &[Name], over: Over) -> Option<f64> {
     let all = division.items()?;
-    let named = division.parts.iter().filter(|part| names.contains(&part.name)).map(|part| part.items);
-    let rest = all - named.sum::<u64>();
+    let drawn = division.parts.iter().filter(|part| names.contains(&part.name)).map(|part| part.items);
+    let rest = all - drawn.sum::<u64>();
     Some(if over == Over::Items { float(rest) } else { percent(rest, all) })
 }
 

@@ -65,7 +65,9 @@ impl Course {
                 continue;
             }
             of += 1;
-            versions.iter().for_each(|id| *having.entry(*id).or_default() += 1);
+            for id in versions {
+                *having.entry(*id).or_default() += 1;
+            }
         }
         if of >= FEW {
             self.start.get_or_insert(day);

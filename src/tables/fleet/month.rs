@@ -138,7 +138,9 @@ impl Seen {
         if countries.iter().any(|(id, _)| *id != Id::NOT_TOLD) {
             countries.retain(|(id, _)| *id != Id::NOT_TOLD);
         }
-        countries.iter_mut().for_each(|(_, count)| *count = 1);
+        for (_, count) in countries {
+            *count = 1;
+        }
     }
 
     /// Whether the newest record has the list that a subject is about.

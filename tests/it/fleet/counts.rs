@@ -226,7 +226,8 @@ fn check_features(page: &Page, month: &str, records: &BTreeMap<u8, &Told>) -> us
             for (cell, (items, _)) in row.iter().zip(sides) {
                 assert_eq!(number(cell), Some(items), "{name}: {row:?}");
             }
-            let share = 100.0 * sides[0].0 as f64 / (sides[0].0 + sides[1].0) as f64;
+            let float = |count: u64| f64::from(u32::try_from(count).unwrap());
+            let share = 100.0 * float(sides[0].0) / float(sides[0].0 + sides[1].0);
             assert_eq!(row[3], format!("{share:.1}"), "{name}");
         } else {
             let shown = row.iter().zip(sides).filter(|(cell, _)| number(cell).is_some()).count();
@@ -250,8 +251,11 @@ fn numbers_are_those_of_the_newest_complete_records() {
     let old: Vec<_> = (0..12).map(|number| (number, late(2, true, "late"))).collect();
     archive.accept(&old);
     archive.accept(&(0..12).map(|number| (number, late(27, false, "incomplete"))).collect::<Vec<_>>());
-    let foreign = json!({"kind": "my-product", "version": "v1", "time": "2026-02-28T00:00:00Z", "clusters": [cluster("foreign", "1.99.0")]});
-    let unknown = json!({"kind": "kubermatic", "version": "v77", "time": "2026-02-28T00:00:00Z", "clusters": [cluster("unknown", "1.99.0")]});
+    let other = |kind: &str, version: &str| {
+        let clusters = [cluster("foreign", "1.99.0")];
+        json!({"kind": kind, "version": version, "time": "2026-02-28T00:00:00Z", "clusters": clusters})
+    };
+    let (foreign, unknown) = (other("my-product", "v1"), other("kubermatic", "v77"));
     archive.accept(&(0..6).map(|number| (number, foreign.clone())).collect::<Vec<_>>());
     let page = archive.page();
     for absent in ["late", "incomplete", "foreign"] {

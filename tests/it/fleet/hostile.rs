@@ -55,7 +55,10 @@ fn names_of_the_page_itself_can_not_be_taken() {
 fn a_single_installation_shows_nothing_however_much_it_tells() {
     let mut records: Vec<_> = (0..9).map(|client| (client, one("2025-06", "aws", "1.30.1"))).collect();
     let clusters: Vec<_> = (0..100_000)
-        .map(|number| json!({"cloud": {"provider": format!("lonely{number}")}, "kubernetesServerVersion": format!("9.{number}.0")}))
+        .map(|number| {
+            let (provider, version) = (format!("lonely{number}"), format!("9.{number}.0"));
+            json!({"cloud": {"provider": provider}, "kubernetesServerVersion": version})
+        })
         .collect();
     records.push((99, record("2025-06-15T12:00:00Z", &json!({"clusters": clusters, "kubermaticVersion": "9.9.9"}))));
     let mut archive = Archive::new();
