@@ -14,6 +14,8 @@ mod discard;
 mod export;
 mod failure;
 mod files;
+#[cfg(all(feature = "ingest", feature = "pages"))]
+mod fleet;
 #[cfg(feature = "ingest")]
 mod ingest;
 mod init;
@@ -174,6 +176,8 @@ enum Verb {
     Schema(schema::Args),
     #[cfg(feature = "ingest")]
     Tables(tables::Args),
+    #[cfg(all(feature = "ingest", feature = "pages"))]
+    Fleet(fleet::Args),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
 }
@@ -255,6 +259,8 @@ fn dispatch(verb: Verb, context: &Context, output: &Output) -> Done {
         Verb::Schema(args) => schema::run(&args, output),
         #[cfg(feature = "ingest")]
         Verb::Tables(args) => tables::run(&args, output),
+        #[cfg(all(feature = "ingest", feature = "pages"))]
+        Verb::Fleet(args) => fleet::run(&args, output),
         Verb::Completions(args) => completions::completions(&args, output),
         Verb::Man(args) => completions::man(&args, output),
     }

@@ -150,7 +150,8 @@ fn table(name: &str) -> Result<&'static Table, String> {
     Table::named(name).ok_or_else(|| format!("there is no such table; there are {}", names()))
 }
 
-fn month(text: &str) -> Result<String, String> {
+/// A month like `2026-01`.
+pub(super) fn month(text: &str) -> Result<String, String> {
     let is_month = text.len() == 7 && format!("{text}-01").parse::<jiff::civil::Date>().is_ok();
     if is_month { Ok(text.to_owned()) } else { Err("a month like 2026-01 is expected".to_owned()) }
 }

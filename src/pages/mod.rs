@@ -6,6 +6,8 @@
 
 pub mod bundle;
 pub mod chart;
+#[cfg(feature = "ingest")]
+pub mod fleet;
 pub mod table;
 
 use std::io::{self, Write};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write;
 
-use super::compact::{each_file, read_file};
 use super::export::{Format, RowWriter};
+use super::named::{Named, each_row, months};
 use super::rows::{Cell, Row};
-use super::schema::{Column, FEATURES, TABLES, Table, Type, computed, required};
-use super::{Progress, TABLES_PREFIX, TablesError};
+use super::schema::{Column, FEATURES, Type, computed, required};
+use super::{Progress, TablesError};
 use crate::ingest::archive::Archive;
 use crate::record::{kubermatic, kubernetes};
 
@@ -113,15 +113,13 @@ pub fn features(
     progress: Progress<'_>,
 ) -> Result<u64, TablesError> {
     let mut writer = RowWriter::new(&FEATURES, format, out)?;
-    let mut months = archive.list_directories(&format!("{TABLES_PREFIX}/installations"))?;
-    months.retain(|name| name.starts_with("month="));
-    months.sort();
+    let months = months(archive)?;
     let mut rows = 0;
-    for (done, directory) in (0..).zip(&months) {
+    for (done, name) in (0..).zip(&months) {
         progress(done, months.len() as u64);
-        for (client, seen) in month(archive, directory)? {
+        for (client, seen) in month(archive, name)? {
             rows += 1;
-            writer.push(seen.row(client, directory.trim_start_matches("month=")))?;
+            writer.push(seen.row(client, name))?;
         }
     }
     writer.finish()?;
@@ -129,59 +127,22 @@ pub fn features(
 }
 
 /// What a month has of each client.
-fn month(archive: &Archive, directory: &str) -> Result<BTreeMap<String, Seen>, TablesError> {
+fn month(archive: &Archive, name: &str) -> Result<BTreeMap<String, Seen>, TablesError> {
     let mut clients = BTreeMap::<String, Seen>::new();
-    each_row(archive, "installations", directory, |row| {
+    each_row(archive, "installations", name, |row| {
         if let Some(client) = row.text("client") {
             clients.entry(client.to_owned()).or_insert_with(Seen::new).hear(&row);
         }
     })?;
     let tables: BTreeSet<_> = ALL.iter().map(|feature| feature.table).filter(|name| *name != "installations").collect();
     for table in tables {
-        each_row(archive, table, directory, |row| {
+        each_row(archive, table, name, |row| {
             if let Some(seen) = row.text("client").and_then(|client| clients.get_mut(client)) {
                 seen.add(table, &row);
             }
         })?;
     }
     Ok(clients)
-}
-
-/// A row, whose values are asked for by their columns.
-struct Named {
-    table: &'static Table,
-    row: Row,
-}
-
-impl Named {
-    fn cell(&self, name: &str) -> &Cell {
-        let at = self.table.columns().position(|column| column.name == name);
-        at.and_then(|at| self.row.get(at)).unwrap_or(&Cell::Null)
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        match self.cell(name) {
-            Cell::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn number(&self, name: &str) -> Option<i64> {
-        match self.cell(name) {
-            Cell::Number(number) => Some(*number),
-            _ => None,
-        }
-    }
-}
-
-fn each_row(archive: &Archive, table: &str, directory: &str, mut visit: impl FnMut(Named)) -> Result<(), TablesError> {
-    let Some(table) = TABLES.iter().find(|known| known.name == table) else { return Ok(()) };
-    each_file(archive, &format!("{TABLES_PREFIX}/{}/{directory}", table.name), |object, _| {
-        read_file(archive, table, object, |row| {
-            visit(Named { table, row });
-            Ok(())
-        })
-    })
 }
 
 /// What a month has of a client.
@@ -229,7 +190,7 @@ impl Seen {
         let Some(kind) = kind else { return };
         let place = (time, row.text("record_id").unwrap_or_default().to_owned());
         if self.newest.get(kind).is_none_or(|(newest, _)| *newest < place) {
-            self.newest.insert(kind, (place, Named { table: row.table, row: row.row.clone() }));
+            self.newest.insert(kind, (place, row.clone()));
         }
     }
 
@@ -281,6 +242,7 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::record::values;
+    use crate::tables::Table;
     use crate::tables::schema::Origin;
 
     #[test]

@@ -14,7 +14,10 @@ mod compact;
 mod export;
 mod features;
 mod file;
+#[cfg(feature = "pages")]
+pub mod fleet;
 mod kinds;
+mod named;
 mod rebuild;
 mod rows;
 mod schema;
@@ -83,6 +86,12 @@ pub enum TablesError {
     /// Rows can't be written.
     #[error("the rows can't be written")]
     Rows(#[from] ParquetError),
+    /// Nothing was accepted yet.
+    #[error("the archive has no bundles yet, so there is nothing to compute")]
+    Empty,
+    /// There are bundles and no tables.
+    #[error("the archive has bundles, and no tables of them")]
+    Absent,
     /// What is asked for can't be written to.
     #[error("the output can't be written")]
     Output(#[source] io::Error),
@@ -95,7 +104,10 @@ impl TablesError {
         match self {
             Self::Archive(error) => error.hint(),
             Self::Bundle { .. } => Some("restore the object from a backup of the archive"),
-            Self::Table { .. } => Some("`tables rebuild` makes every table again from the archived bundles"),
+            Self::Table { .. } | Self::Absent => {
+                Some("`tables rebuild` makes every table again from the archived bundles")
+            }
+            Self::Empty => Some("accept bundles into it first, with `ingest` or `serve`, or give another archive"),
             Self::File(_) | Self::Rows(_) | Self::Output(_) => None,
         }
     }

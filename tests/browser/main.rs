@@ -8,6 +8,12 @@
 mod access;
 mod driver;
 mod failures;
+#[cfg(feature = "pages")]
+mod fleet;
+#[allow(dead_code, reason = "shared with tests/it")]
+#[cfg(feature = "pages")]
+#[path = "../it/fleets.rs"]
+mod fleets;
 mod looks;
 #[allow(dead_code, reason = "shared with tests/it")]
 #[path = "../it/made.rs"]

@@ -17,6 +17,11 @@ mod choice;
 mod collectors;
 mod crowd;
 mod documents;
+#[cfg(feature = "pages")]
+mod fleet;
+#[allow(dead_code, reason = "shared with tests/browser")]
+#[cfg(feature = "pages")]
+mod fleets;
 mod forge;
 mod full_disk;
 mod golden;

@@ -39,6 +39,8 @@ pub struct Chart {
     label: String,
     labels: Vec<String>,
     series: Vec<Series>,
+    /// What the table says where there is no value.
+    absent: String,
     body: Body,
 }
 
@@ -69,8 +71,9 @@ impl Chart {
     }
 
     fn new(title: &str, description: &str, labels: Vec<String>, series: Vec<Series>, body: Body) -> Self {
-        let (title, description, label) = (title.to_owned(), description.to_owned(), "what".to_owned());
-        let mut chart = Self { title, description, label, labels, series, body };
+        let (title, description) = (title.to_owned(), description.to_owned());
+        let (label, absent) = ("what".to_owned(), "absent".to_owned());
+        let mut chart = Self { title, description, label, labels, series, absent, body };
         for series in &mut chart.series {
             series.values.resize(chart.labels.len(), None);
             for value in &mut series.values {
@@ -88,6 +91,13 @@ impl Chart {
         if let (Body::Bars, Some(series)) = (&self.body, self.series.first_mut()) {
             value.clone_into(&mut series.name);
         }
+        self
+    }
+
+    /// Says what it means that there is no value: a word of the table.
+    #[must_use]
+    pub fn without(mut self, absent: &str) -> Self {
+        absent.clone_into(&mut self.absent);
         self
     }
 
@@ -134,7 +144,7 @@ impl Chart {
         columns.extend(self.series.iter().map(|series| Column::plain(&series.name)));
         let rows = self.labels.iter().enumerate().map(|(index, label)| {
             let mut cells: Cells = vec![html! { (label) }];
-            cells.extend(self.series.iter().map(|series| value(series.values[index])));
+            cells.extend(self.series.iter().map(|series| value(series.values[index], &self.absent)));
             cells
         });
         let table = table(&self.title, &columns, rows);
@@ -170,12 +180,12 @@ struct Drawing {
 }
 
 /// A number in a table, or that there is none.
-fn value(value: Option<f64>) -> Markup {
+fn value(value: Option<f64>, absent: &str) -> Markup {
     html! {
         @if let Some(value) = value {
             span.number { (scale::text(value)) }
         } @else {
-            span.absent { "absent" }
+            span.absent { (absent) }
         }
     }
 }
@@ -223,6 +233,8 @@ mod tests {
             assert!(html.contains(expected), "{expected} in {html}");
         }
         assert!(!html.contains("style=") && !html.contains("<details>"), "{html}");
+        let html = chart.without("few").render().into_string();
+        assert!(html.contains("<span class=\"absent\">few</span>") && !html.contains("none"), "{html}");
     }
 
     #[test]
