@@ -1,23 +1,16 @@
 //! A second version of a record kind, made up: it is added to what accepting knows, and nothing of the first is lost.
 
-use std::io::Cursor;
-
-use kubermatic_telemetry::bundle::Limits;
-use kubermatic_telemetry::clock::System;
 use kubermatic_telemetry::digest::Sha256Digest;
 use kubermatic_telemetry::ingest::archive::Archive;
-use kubermatic_telemetry::ingest::{Ingest, OpenGate, Policy, accept};
-use kubermatic_telemetry::keys::keyring::Keyring;
 use kubermatic_telemetry::receipt::Outcome;
 use kubermatic_telemetry::record::catalogue::{Field, Privacy};
 use kubermatic_telemetry::record::schema::{SCHEMAS, Schema};
 use kubermatic_telemetry::tables::{self, Kinds, LAYOUTS, Layout};
 use serde_json::{Value, json};
-use tokio::runtime::{Builder, Runtime};
 
 use super::made::{Dice, Record, pack};
 use crate::archive::Place;
-use crate::made::private;
+use crate::fleets::{ingest, runtime};
 
 const fn field(name: &'static str, privacy: Privacy) -> Field {
     Field { name, doc: "Made up.", privacy }
@@ -50,26 +43,6 @@ fn with_v2<T>(use_it: impl FnOnce(Kinds<'_>) -> T) -> T {
 fn v2(id: u64, roles: &Value) -> Record {
     let person = json!({"uuid": "00000000-0000-8000-8000-000000000001", "roles": roles});
     Record::of(id, &json!({"kind": "kubermatic", "version": "v2", "time": "2026-01-12T00:00:00Z", "people": [person]}))
-}
-
-fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-}
-
-/// Accepts a bundle as a release does that knows these kinds.
-fn ingest(archive: &Archive, kinds: Kinds<'_>, bundle: Vec<u8>) -> Vec<Outcome> {
-    let (keyring, limits) = (Keyring::default(), Limits::default());
-    let ingest = Ingest {
-        archive,
-        keyring: &keyring,
-        policy: Policy::Tofu,
-        pins_per_hour: 100,
-        kinds,
-        limits: &limits,
-        gate: &OpenGate,
-    };
-    let key = || Ok(private("snakeoil-client.pem"));
-    accept(&ingest, Cursor::new(bundle), &key, &System, &mut |_, _| {}).unwrap().document.records
 }
 
 fn statuses(outcomes: &[Outcome]) -> Vec<Value> {
