@@ -67,6 +67,10 @@ fn the_image_is_one_static_program_that_runs_as_nobody_without_anything_else() {
     if !version.contains("ingest") {
         assert!(bytes.len() as u64 <= LARGEST, "{} bytes are more than {LARGEST}", bytes.len());
     }
+    if !version.contains("pages") {
+        let of_pages = b"default-src 'none'; style-src";
+        assert!(!bytes.windows(of_pages.len()).any(|window| window == of_pages), "there is something of pages in it");
+    }
     say("measured", &format!("{} bytes: {}", bytes.len(), version.trim()));
 }
 

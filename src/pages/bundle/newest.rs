@@ -42,7 +42,8 @@ pub(super) fn write<W: Write>(page: &mut Page<W>, entry: &RecordEntry, document:
             div.note {
                 p {
                     strong { "Not checked by this program: " }
-                    "another product made this record. What it holds is shown as it is, all of it."
+                    "another product made this record, or another version of this program. What it holds is shown as it \
+                     is, all of it."
                 }
             }
         })?;

@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use maud::{Markup, Render, html};
 
 use super::value::{Value, name};
-use super::{Facts, Known};
+use super::{Facts, Known, shape};
 use crate::bundle::Manifest;
-use crate::bundle::manifest::{Encoding, MEMBERS};
+use crate::bundle::manifest::{Encoding, MEMBERS, RecordEntry};
 use crate::bundle::verify::Verified;
 use crate::keys::keyring::Trust;
 use crate::pages::table::Column;
 use crate::pages::{Page, count, number, said};
-use crate::record::{is_known_kind, withhold};
+use crate::record::withhold;
 
 /// Tables with more rows than these are folded.
 const MOST_OPEN: usize = 31;
@@ -33,11 +33,16 @@ pub(super) fn verdict(manifest: &Manifest, trust: Trust, facts: &Facts<'_>) -> M
                 }
             }
             p { (sentence(manifest)) }
-            @if manifest.records.iter().any(|record| !is_known_kind(record.kind.as_str())) {
+            @if !manifest.records.iter().all(is_checked) {
                 p { "Some of the records are of another product. This program has not checked what they hold." }
             }
         }
     }
+}
+
+/// Whether the catalogue has the fields of a record's kind and version.
+fn is_checked(record: &RecordEntry) -> bool {
+    shape::known(record.kind.as_str(), record.version.as_str()).is_some()
 }
 
 fn whom(trusted: bool, known: Known) -> &'static str {
@@ -62,7 +67,7 @@ fn sentence(manifest: &Manifest) -> String {
         }
         _ => "no records".to_owned(),
     };
-    format!("It is a bundle of anonymous usage records of one installation, and holds {of}.")
+    format!("It is a bundle of usage records of one installation, and holds {of}.")
 }
 
 /// Who signed it, when, and what else the manifest says of the bundle as a whole.
@@ -179,7 +184,7 @@ pub(super) fn records<W: Write>(page: &mut Page<W>, manifest: &Manifest) -> io::
     let table = |page: &mut Page<W>| {
         page.table(&caption, &columns, |rows| {
             for (index, record) in manifest.records.iter().enumerate() {
-                let checked = is_known_kind(record.kind.as_str());
+                let checked = is_checked(record);
                 rows.row(vec![
                     html! { (number(index as u64 + 1)) },
                     html! {
