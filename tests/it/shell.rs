@@ -93,7 +93,7 @@ fn the_version_names_the_commit_and_the_features() {
     let (commit, features) = rest.strip_suffix(")\n").unwrap().split_once(", features ").unwrap();
     assert!(!commit.is_empty() && !commit.contains(char::is_whitespace), "{printed}");
     assert_eq!(features, "agent+ingest+pages");
-    desk.line("keys rotate --version").ok().prints(&format!(" ({commit}, features agent+ingest+pages)"));
+    desk.line("keys rotate --version").ok().prints(&format!(" ({commit}, features {features})"));
 }
 
 /// The build script in a directory of its own, with these variables.
