@@ -1,7 +1,7 @@
 //! What may be told of all installations together, for people: counts by month, computed from the tables.
 //!
 //! Of each installation and month the newest complete record counts. What fewer than five installations have is folded
-//! away here ([`rule`]), so that nothing that is made of a [`Fleet`] can tell it. Months are read one after the other;
+//! away here (`rule`), so that nothing that is made of a [`Fleet`] can tell it. Months are read one after the other;
 //! memory grows with the number of installations and of groups.
 
 mod adoption;
