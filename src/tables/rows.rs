@@ -90,7 +90,7 @@ pub(crate) fn each<E>(
     mut visit: impl FnMut(usize, Row) -> Result<(), E>,
 ) -> Result<(), E> {
     let layout = kinds.layout(place.entry.kind.as_str(), place.entry.version.as_str());
-    let record = Record { text: document.bytes(), document, place, layout };
+    let record = Record { text: document.bytes(), document: Some(document), place, layout };
     for (index, table) in TABLES.iter().enumerate() {
         let columns = record.columns(table);
         match (table.rows, layout) {
@@ -116,12 +116,21 @@ pub(crate) fn each<E>(
     Ok(())
 }
 
+/// The one row of a record of a kind or version that has no tables, which tells nothing that its bundle's manifest does
+/// not: the table by its index, and the row.
+pub(crate) fn unread(place: Place<'_>) -> Option<(usize, Row)> {
+    let record = Record { text: &[], document: None, place, layout: None };
+    let of_records = TABLES.iter().enumerate().find(|(_, table)| matches!(table.rows, Rows::Records));
+    of_records.map(|(index, table)| (index, record.row(&record.columns(table), None, &Cell::Null, 0)))
+}
+
 /// A column, and where a record of the version at hand has its value.
 type Placed = (&'static Column, Origin);
 
 struct Record<'a> {
     text: &'a [u8],
-    document: &'a Document,
+    /// Not of one whose contents make no rows.
+    document: Option<&'a Document>,
     place: Place<'a>,
     /// Of a kind and version that has rows of its own.
     layout: Option<&'a Layout>,
@@ -150,7 +159,7 @@ impl<'a> Record<'a> {
             Origin::RecordId => Cell::Text(self.place.entry.id.to_string()),
             Origin::RecordTime => Cell::Number(micros(instant(self.place.entry.time.as_str()))),
             Origin::Bundle => Cell::Text(self.place.bundle.to_string()),
-            Origin::Size => whole(self.text.len()),
+            Origin::Size => Cell::Number(i64::try_from(self.place.entry.size).unwrap_or(i64::MAX)),
             Origin::Position => whole(position),
             Origin::Parent => parent.clone(),
             Origin::Count(array) => self.listed(array).map_or(Cell::Null, |objects| whole(objects.count())),
@@ -214,7 +223,7 @@ impl<'a> Record<'a> {
     }
 
     fn top(&self, name: &str) -> Option<Range<usize>> {
-        Some(self.document.outline().find(self.text, name.as_bytes())?.value)
+        Some(self.document?.outline().find(self.text, name.as_bytes())?.value)
     }
 
     /// Where an array of the record begins.
