@@ -18,5 +18,6 @@ mod sites;
 #[allow(dead_code, reason = "shared with tests/it")]
 #[path = "../it/support.rs"]
 mod support;
+mod tools;
 mod unreachable;
 mod whole;
