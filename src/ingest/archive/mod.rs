@@ -404,11 +404,12 @@ impl Archive {
         let above =
             |name: &&str| FilePath::new(*name).ancestors().skip(1).map(|path| root.join(path)).collect::<Vec<_>>();
         let directories: BTreeSet<_> = names.iter().flat_map(above).collect();
-        // The deepest first: what a directory holds comes before its own name.
-        for directory in directories.iter().rev() {
-            durable::sync_directory(directory)?;
-        }
-        Ok(())
+        // At once: a disk is told of many as fast as of one, and nothing counts before it knows all.
+        let settled = directories.into_iter().map(async |directory| {
+            let synced = self.runtime.spawn_blocking(move || durable::sync_directory(&directory)).await;
+            Ok(synced.unwrap_or_else(|error| Err(FileError::writing(root, error.into())))?)
+        });
+        self.all(settled).map(drop)
     }
 
     /// Does many things, a bounded number of them at a time.
