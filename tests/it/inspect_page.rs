@@ -195,10 +195,13 @@ fn what_changed_is_told_with_what_was_before() {
     let many =
         (100..130).map(|number| json!({"uuid": format!("00000000-0000-8000-8000-{number:012}"), "isAdmin": true}));
     records[4]["users"].as_array_mut().unwrap().extend(many);
-    let gone = records[4]["sshKeys"].as_array_mut().unwrap().pop().unwrap();
-    let mut kept = gone.clone();
+    // Keys are in the order of their pseudonyms, and one of them belongs to no project.
+    let keys = records[4]["sshKeys"].as_array_mut().unwrap();
+    let at = keys.iter().position(|key| key["ownerProjectUUID"][0].is_string()).unwrap();
+    let gone = keys.remove(at);
+    let kept = &mut records[2]["sshKeys"][at];
+    assert_eq!(kept["uuid"], gone["uuid"]);
     kept["ownerProjectUUID"] = json!(["00000000-0000-8000-8000-00000000beef"]);
-    *records[2]["sshKeys"].as_array_mut().unwrap().last_mut().unwrap() = kept.clone();
     make_of(&desk, "bundle.tar", header(), &records);
     let page = page(&desk, "bundle.tar");
     let changes = section(&page, "changes");
