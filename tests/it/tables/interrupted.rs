@@ -137,7 +137,7 @@ fn killed(command: &Command, calls: &str, number: usize, path: Option<&str>) -> 
 /// makes of it.
 fn at_every_call(place: &Place, command: impl Fn() -> Command, look: impl Fn(&str), done: impl Fn(&str)) -> usize {
     let (saved, mut kills) = (place.save(), 0);
-    let mut stop = |calls: &str, number: usize, path: Option<&str>| {
+    let mut is_stopped = |calls: &str, number: usize, path: Option<&str>| {
         place.restore(&saved);
         let is_killed = killed(&command(), calls, number, path);
         if is_killed {
@@ -154,12 +154,13 @@ fn at_every_call(place: &Place, command: impl Fn() -> Command, look: impl Fn(&st
     let tables: Vec<_> = names.iter().filter(|name| name.ends_with(".parquet")).collect();
     assert!(tables.len() > 3, "{names:?}");
     // What is named with random numbers is named otherwise each time; tables are not.
-    let stopped: Vec<_> = names.iter().filter(|name| stop(NAMING, 1, Some(name.as_str()))).collect();
+    let stopped: Vec<_> = names.iter().filter(|name| is_stopped(NAMING, 1, Some(name.as_str()))).collect();
     assert!(tables.iter().all(|name| stopped.contains(name)), "stopped before {stopped:?} of {names:?}");
     for calls in CALLS {
         // Much of what is opened and written first is not the archive's.
         let step = if calls == "unlink,unlinkat" { 1 } else { 7 };
-        (1..).step_by(step).find(|number| !stop(calls, *number, None));
+        let mut numbers = (1..).step_by(step);
+        while numbers.next().is_some_and(|number| is_stopped(calls, number, None)) {}
     }
     kills
 }
