@@ -111,6 +111,16 @@ impl Server {
         line.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
     }
 
+    /// Waits until a series of the metrics has a value: the server learns a moment later than its caller that an answer
+    /// was read, and a connection closed.
+    pub fn metric_becomes(&self, series: &str, value: u64) {
+        let started = Instant::now();
+        while self.metric(series) != value {
+            assert!(started.elapsed() < PATIENCE, "{series} is {}, not {value}", self.metric(series));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
