@@ -85,20 +85,30 @@ pub fn can_trace() -> bool {
     able
 }
 
+/// A command as it is, in its environment and directory, under `strace`, which writes to `trace`.
+pub fn under_strace(program: &Command, trace: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o"]).arg(trace).args(options);
+    command.arg(program.get_program()).args(program.get_args());
+    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(program.get_current_dir().unwrap());
+    command
+}
+
 /// The program under `strace`, which does to it what `inject` says.
 fn traced(desk: &Desk, arguments: &[String], inject: Option<&str>, call: &str) -> (std::process::Output, String) {
-    let program = desk.command();
+    let mut program = desk.command();
+    program.args(arguments);
     let trace = desk.path("trace");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-y", "-s", "0", "-e", "signal=none", "-e", &format!("trace={call}"), "-o"]).arg(&trace);
-    if let Some(inject) = inject {
+    let traced = format!("trace={call}");
+    let mut options = vec!["-y", "-s", "0", "-e", "signal=none", "-e", &traced];
+    let injected = inject.map(|inject| format!("inject={call}:{inject}"));
+    if let (Some(inject), Some(injected)) = (inject, &injected) {
         // Faster, but signals would get lost.
-        command.args(inject.starts_with("error").then_some("--seccomp-bpf"));
-        command.args(["-e", &format!("inject={call}:{inject}")]);
+        options.extend(inject.starts_with("error").then_some("--seccomp-bpf"));
+        options.extend(["-e", injected]);
     }
-    command.arg(program.get_program()).args(arguments).stdin(Stdio::null());
-    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = command.current_dir(program.get_current_dir().unwrap()).output().unwrap();
+    let output = under_strace(&program, &trace, &options).stdin(Stdio::null()).output().unwrap();
     let text = fs::read_to_string(&trace).unwrap();
     fs::remove_file(trace).unwrap();
     (output, text)

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::{Place, first_bundle};
 use crate::http::Server;
-use crate::kills::can_trace;
+use crate::kills::{can_trace, under_strace};
 
 /// What writes, names, syncs and answers.
 const CALLS: &str = "openat,write,pwrite64,writev,sendto,sendmsg,fsync,fdatasync,link,linkat,rename,renameat,renameat2,\
@@ -90,16 +90,11 @@ impl Unsynced {
 
 /// A server under `strace`, and what it did.
 fn traced(place: &Place, uploads: &[&[u8]]) -> Vec<Event> {
-    let program = place.command("serve");
+    let mut program = place.command("serve");
+    program.args(["--listen", "127.0.0.1:0"]);
     let trace = place.desk.path("trace");
-    let mut command = Command::new("strace");
-    command
-        .args(["-f", "-qq", "-y", "-s", "16", "-e", "signal=none", "-e", &format!("trace={CALLS}"), "-o"])
-        .arg(&trace);
-    command.arg(program.get_program()).args(program.get_args()).args(["--listen", "127.0.0.1:0"]);
-    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.current_dir(program.get_current_dir().unwrap());
-    let server = Server::of(command);
+    let options = ["-y", "-s", "16", "-e", "signal=none", "-e", &format!("trace={CALLS}")];
+    let server = Server::of(under_strace(&program, &trace, &options));
     for bundle in uploads {
         assert_eq!(server.upload(bundle).status / 100, 2);
     }

@@ -167,7 +167,7 @@ fn beyond_its_uploads_a_server_asks_to_come_back() {
     let request = upload("", &vector("one-record.tar"));
     let mut slow = server.connect();
     slow.write_all(&request[..500]).unwrap();
-    while server.metric("kubermatic_telemetry_uploads") < 1 {}
+    server.metric_becomes("kubermatic_telemetry_uploads", 1);
     let answer = server.upload(&vector("one-record.tar")).refused(503, "busy");
     assert_eq!(answer.header("retry-after"), Some("5"));
     slow.write_all(&request[500..]).unwrap();

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use serde_json::Value;
 
 use super::made::{Dice, Record, pack};
 use super::{BEFORE, fleet};
 use crate::archive::{Place, in_each_place};
-use crate::kills::can_trace;
+use crate::kills::{can_trace, under_strace};
 use crate::support::{copy_all, say};
 
 in_each_place!(
@@ -100,21 +100,16 @@ const NAMING: &str = "link,linkat,rename,renameat,renameat2";
 /// Calls on the way there, and afterwards.
 const CALLS: [&str; 3] = ["openat", "write", "unlink,unlinkat"];
 
-/// A command under `strace`, which writes to `trace`.
-fn traced(command: &Command, trace: &Path, options: &[&str]) -> Command {
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-s", "4096", "-o"]).arg(trace).args(options);
-    strace.arg(command.get_program()).args(command.get_args());
-    strace.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    strace.current_dir(command.get_current_dir().unwrap());
-    strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    strace
+/// How a command ends under `strace`, which writes to `trace`.
+fn traced(command: &Command, trace: &Path, options: &[&str]) -> ExitStatus {
+    let mut strace = under_strace(command, trace, options);
+    strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
 }
 
 /// What a command gives names to, in their order.
 fn named(command: &Command) -> Vec<String> {
     let trace = tempfile::NamedTempFile::new().unwrap();
-    let status = traced(command, trace.path(), &["-e", &format!("trace={NAMING}")]).status().unwrap();
+    let status = traced(command, trace.path(), &["-s", "4096", "-e", &format!("trace={NAMING}")]);
     assert!(status.success());
     let trace = fs::read_to_string(trace.path()).unwrap();
     // Of a call that another thread interrupts the names are in its first part.
@@ -129,7 +124,7 @@ fn killed(command: &Command, calls: &str, number: usize, path: Option<&str>) -> 
     let paths = path.into_iter().flat_map(|path| [path.to_owned(), format!("{path}#1")]);
     options.extend(paths.flat_map(|path| ["-P".to_owned(), path]));
     let options: Vec<_> = options.iter().map(String::as_str).collect();
-    let status = traced(command, Path::new("/dev/null"), &options).status().unwrap();
+    let status = traced(command, Path::new("/dev/null"), &options);
     status.signal() == Some(9) || status.code() == Some(137)
 }
 
