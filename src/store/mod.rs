@@ -418,7 +418,8 @@ impl LockedStore {
         Ok(record)
     }
 
-    /// A new id after every one that is here, also if the clock was set back: ids are the order of retention.
+    /// A new id after every one that is here, also if the clock was set back: ids are the order of retention. No two are
+    /// of one millisecond, so that this order is also that of the records that come for them with the same times.
     fn next_id(&self, environment: &dyn Environment) -> Result<Uuid, StoreError> {
         let id = environment.uuid_v7().map_err(StoreError::System)?;
         let mut newest = None;
@@ -426,7 +427,7 @@ impl LockedStore {
             let names = list(&self.path.join(place))?;
             newest = newest.max(names.iter().filter_map(|name| Some(parse_name(name.to_str()?)?.id)).max());
         }
-        Ok(newest.filter(|newest| *newest >= id).map_or(id, |newest| after(newest, id)))
+        Ok(newest.filter(|newest| millis_of(*newest) >= millis_of(id)).map_or(id, |newest| after(newest, id)))
     }
 
     /// Ties the store to another installation than before, because a person says so.

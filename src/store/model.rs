@@ -1,5 +1,6 @@
 //! Tests of the store against a model of a few sets: every operation, with every way in which it can be cut off.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io::{self, Write as _};
@@ -8,6 +9,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use super::faults::{self, Fault};
 use super::{
     Acknowledgement, Export, ExportedRecord, LockedStore, Retention, Settled, Store, StoreError, StoredRecord, durable,
 };
-use crate::clock::{Environment, System};
+use crate::clock::Environment;
 use crate::digest::Sha256Digest;
 use crate::record::envelope::{Envelope, Kind, RecordTime, Version};
 
@@ -64,17 +66,28 @@ struct Model {
     replaced: BTreeSet<u64>,
 }
 
-/// A clock that can be set, and that goes on a little each time somebody looks.
-struct Clock(std::cell::Cell<i64>);
+/// A clock that can be set, and that goes on only every few times that somebody looks: several records come within the
+/// same millisecond. Its random numbers are the same in each run, so that what was found once is found again.
+struct Clock {
+    millis: Cell<i64>,
+    looks: Cell<u32>,
+    draws: Cell<u32>,
+}
+
+const LOOKS_PER_MILLISECOND: u32 = 3;
 
 impl Environment for Clock {
     fn now(&self) -> Timestamp {
-        self.0.set(self.0.get() + 1);
-        Timestamp::from_second(self.0.get()).unwrap()
+        self.looks.set(self.looks.get() + 1);
+        self.millis.set(self.millis.get() + i64::from(self.looks.get().is_multiple_of(LOOKS_PER_MILLISECOND)));
+        Timestamp::from_millisecond(self.millis.get()).unwrap()
     }
 
     fn random(&self, bytes: &mut [u8]) -> io::Result<()> {
-        System.random(bytes)
+        self.draws.set(self.draws.get() + 1);
+        let digest = Sha256::digest(self.draws.get().to_be_bytes());
+        bytes.copy_from_slice(&digest[..bytes.len()]);
+        Ok(())
     }
 }
 
@@ -98,7 +111,7 @@ impl Run {
         let directory = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() };
         Self {
             directory: directory.unwrap(),
-            clock: Clock(std::cell::Cell::new(START)),
+            clock: Clock { millis: Cell::new(START * 1000), looks: Cell::default(), draws: Cell::default() },
             model: Model::default(),
             made: 0,
             numbers: BTreeMap::new(),
@@ -113,7 +126,7 @@ impl Run {
     /// must hold if the thing was done; nothing in between. Returns how many steps it took.
     fn step(&mut self, operation: &Operation, fault: Option<Fault>) -> u64 {
         if matches!(operation, Operation::SetBack) {
-            self.clock.0.set(START - 1_000_000);
+            self.clock.millis.set((START - 1_000_000) * 1000);
             return 0;
         }
         self.made += 1;
@@ -500,6 +513,15 @@ fn every_step(what: &str, fault: impl Fn(u64) -> Fault) {
 /// Says something past the harness, which keeps the output of passing tests to itself.
 fn tell(text: impl std::fmt::Display) {
     writeln!(io::stderr(), "{text}").unwrap();
+}
+
+#[test]
+fn records_of_one_moment_keep_their_order_when_others_come_for_them() {
+    let mut run = Run::new();
+    for _ in 0..30 {
+        run.step(&Operation::Put, None);
+    }
+    run.step(&Operation::Replace(30), None);
 }
 
 #[test]
