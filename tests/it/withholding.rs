@@ -213,14 +213,29 @@ proptest! {
             let (at_once, later) = (left(&all, kind, document), left(&more.iter().copied().collect::<Vec<_>>(), kind, &once));
             let plain = |document: Option<Document>| document.map(|it| {
                 let mut record = parsed(&it);
+                let members = record.as_object_mut().unwrap();
                 // Which name was first to leave something out.
-                record.as_object_mut().unwrap().remove("withheld");
-                record
-            });
-            prop_assert_eq!(plain(at_once), plain(later));
+                members.remove("withheld");
+                let complete = members.remove("complete").unwrap() == json!(true);
+                (record, complete)
+            }).unzip();
+            let ((at_once, complete), (later, complete_later)) = (plain(at_once), plain(later));
+            prop_assert_eq!(at_once, later);
+            // Without its problems a record can't tell any more that only what is withheld now was missing.
+            prop_assert!(complete == complete_later || names.contains(&"problems") && complete == Some(true));
         }
         prop_assert!(withholding(&names).covers(&withholding(&names[..names.len() / 2])));
     }
+}
+
+#[test]
+fn a_record_whose_problems_went_before_stays_incomplete() {
+    let complete = |record: Option<Document>| parsed(&record.unwrap())["complete"].clone();
+    let whole = &WHOLE["kubernetes"];
+    assert_eq!(complete(left(&["nodes"], "kubernetes", whole)), json!(true));
+    assert_eq!(complete(left(&["nodes", "problems"], "kubernetes", whole)), json!(true));
+    let without_problems = left(&["problems"], "kubernetes", whole).unwrap();
+    assert_eq!(complete(left(&["nodes"], "kubernetes", &without_problems)), json!(false));
 }
 
 #[test]
