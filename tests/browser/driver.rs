@@ -295,6 +295,8 @@ fn capabilities(chromium: &Path, place: &Path, downloads: &Path, script: Script)
         // Only this machine has names, so that nothing can leave it.
         "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1".to_owned(),
         format!("--user-data-dir={}", place.join("profile").display()),
+        // Containers have little memory to share, unless they are given more.
+        "--disable-dev-shm-usage".to_owned(),
     ];
     // In a container the tests are root, whom Chromium's own sandbox does not serve.
     if is_root() {

@@ -1,7 +1,7 @@
 //! Private keys under a passphrase: who asks for it, where it comes from, and what other programs make of such keys.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -349,21 +349,15 @@ struct Session {
 impl Session {
     /// Runs a command of the shell, in which `$P` is the program, in a terminal, if `script` can give one.
     fn start(desk: &Desk, command: &str) -> Option<Self> {
-        let mut script = Command::new("script");
-        script.current_dir(desk.path("")).env("KUBERMATIC_TELEMETRY_STATE", desk.state());
-        script.env("P", env!("CARGO_BIN_EXE_kubermatic-telemetry")).env("SHELL", "/bin/bash");
-        script.args(["-qec", command, "/dev/null"]);
-        match script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                skip("there is no `script`, which gives a terminal");
-                None
-            }
-            child => {
-                let mut child = child.unwrap();
-                let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-                Some(Self { child, input, output, seen: String::new() })
-            }
-        }
+        let Some(mut terminal) = desk.terminal(command) else {
+            skip("there is no `script`, which gives a terminal");
+            return None;
+        };
+        terminal.env("P", env!("CARGO_BIN_EXE_kubermatic-telemetry")).env("SHELL", "/bin/bash");
+        terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = terminal.spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Some(Self { child, input, output, seen: String::new() })
     }
 
     /// Reads until a text has come since the last one that was waited for.

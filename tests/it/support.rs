@@ -50,8 +50,10 @@ impl Desk {
     /// A directory in memory, if there is a place for it, for tests that write so many files that a disk would take
     /// most of the time.
     pub fn in_memory() -> Self {
-        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        Self { directory: directory.unwrap() }
+        // Containers have little of it, unless they are given more.
+        let has_room = |place| rustix::fs::statvfs(place).is_ok_and(|it| it.f_bavail * it.f_frsize >= 2 << 30);
+        let place = Path::new("/dev/shm");
+        if has_room(place) { Self::below(place) } else { Self::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -237,14 +239,24 @@ impl Desk {
 
     /// Runs a line of the command line in a terminal, if `script` can give one; both streams come as one.
     pub fn line_in_terminal(&self, line: &str) -> Option<Printed> {
-        let mut script = Command::new("script");
-        script.current_dir(self.directory.path()).env("KUBERMATIC_TELEMETRY_STATE", self.state());
         let program = env!("CARGO_BIN_EXE_kubermatic-telemetry");
-        script.args(["-qec", &format!("'{program}' {line}"), "/dev/null"]).stdin(Stdio::null());
-        match script.output() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            output => Some(Printed::of(output.unwrap())),
+        let mut terminal = self.terminal(&format!("'{program}' {line}"))?;
+        Some(Printed::of(terminal.stdin(Stdio::null()).output().unwrap()))
+    }
+
+    /// What runs a command of the shell in a terminal in this directory, if `script` can give one.
+    pub fn terminal(&self, command: &str) -> Option<Command> {
+        let script = Command::new("script").arg("--version").output();
+        if script.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return None;
         }
+        let mut terminal = Command::new("env");
+        // Who runs the tests in the background ignores signals, as all do that are started then. And a question that
+        // never comes must end a test.
+        terminal.args(["--default-signal=HUP,INT,QUIT", "timeout", "--foreground", "--signal=KILL", "600"]);
+        terminal.args(["script", "-qec", command, "/dev/null"]);
+        terminal.current_dir(self.directory.path()).env("KUBERMATIC_TELEMETRY_STATE", self.state());
+        Some(terminal)
     }
 }
 
