@@ -336,7 +336,14 @@ impl Archive {
             // What it was left for matters more. Parts that stay are for the bucket's own rules.
             let _ = self.runtime.block_on(upload.abort());
         }
-        sent.map(drop)
+        sent?;
+        // A store that was restarted while it put the parts together may take the same request, which is sent again then,
+        // for one that it is at work on, and call it done. No receipt may rest on that.
+        if self.has(name)? {
+            return Ok(());
+        }
+        let source = Box::new(io::Error::other("it says that it has taken the object, and does not have it"));
+        Err(ArchiveError::Object { object: name.to_owned(), source })
     }
 
     fn send_parts(

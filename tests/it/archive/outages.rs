@@ -6,6 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use kubermatic_telemetry::digest::Sha256Digest;
+use kubermatic_telemetry::keys::SigningKey;
+use uuid::Uuid;
+
 use super::parts::noise;
 use super::server::environment;
 use super::{BUCKET, Made, PREFIX, Place, client, deliver, first_bundle};
@@ -34,6 +38,13 @@ fn while_the_object_store_is_away_bundles_are_put_off_and_later_taken() {
 /// How often the store is killed in the middle of something.
 const KILLS: u64 = 8;
 
+/// A bundle that is large enough for parts.
+fn large_bundle(client: Uuid, key: &SigningKey, sequence: u64) -> (Vec<u8>, Sha256Digest) {
+    let noise: Vec<_> = (1..=130).map(|index| noise(60_000, sequence * 1_000 + index)).collect();
+    let records: Vec<_> = noise.iter().zip(sequence * 1_000..).map(|(text, id)| (id, text.as_str())).collect();
+    Made { client, key, sequence, previous: None, records: &records }.pack()
+}
+
 #[test]
 fn an_object_store_that_is_killed_in_the_middle_of_an_upload_gets_all_of_it_later() {
     let Some(place) = Place::bucket() else { return };
@@ -42,11 +53,7 @@ fn an_object_store_that_is_killed_in_the_middle_of_an_upload_gets_all_of_it_late
     let begun = || place.s3().requests().iter().filter(|name| *name == "s3_CreateMultipartUpload").count();
     let mut put_off = 0;
     for round in 1..=KILLS {
-        // Large enough for parts.
-        let noise: Vec<_> = (1..=130).map(|index| noise(60_000, round * 1_000 + index)).collect();
-        let records: Vec<_> = noise.iter().zip(round * 1_000..).map(|(text, id)| (id, text.as_str())).collect();
-        let made = Made { client: owner, key: &key, sequence: round, previous: None, records: &records };
-        let (bundle, digest) = made.pack();
+        let (bundle, digest) = large_bundle(owner, &key, round);
         let before = begun();
         let first = std::thread::scope(|scope| {
             let (address, bundle) = (server.address, &bundle);
@@ -82,6 +89,7 @@ fn an_object_store_that_is_killed_in_the_middle_of_an_upload_gets_all_of_it_late
 /// bad moments can't be had from them when it is wanted.
 struct Odd {
     address: SocketAddr,
+    objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
 }
 
 /// Method, path, whether it has a condition, and how many requests there were for this before.
@@ -93,19 +101,29 @@ impl Odd {
     fn start(answer: impl Fn(Asked<'_>) -> Said + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new((Mutex::new(BTreeMap::<String, Vec<u8>>::new()), Mutex::new(BTreeMap::new()), answer));
+        let objects = Arc::new(Mutex::new(BTreeMap::new()));
+        let state = Arc::new((Arc::clone(&objects), Mutex::new(BTreeMap::new()), answer));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let state = Arc::clone(&state);
                 std::thread::spawn(move || while serve(&stream, &state.0, &state.1, &state.2).is_some() {});
             }
         });
-        Self { address }
+        Self { address, objects }
+    }
+
+    /// What is there.
+    fn names(&self) -> Vec<String> {
+        self.objects.lock().unwrap().keys().cloned().collect()
     }
 
     fn ingest(&self, variables: &[(&str, &str)]) -> Printed {
+        self.ingest_bundle(&first_bundle(1).0, variables)
+    }
+
+    fn ingest_bundle(&self, bundle: &[u8], variables: &[(&str, &str)]) -> Printed {
         let desk = Desk::in_memory();
-        desk.file("bundle.tar", first_bundle(1).0);
+        desk.file("bundle.tar", bundle);
         let mut command = desk.command();
         command.envs(environment(self.address)).env("AWS_ACCESS_KEY_ID", "AKIASNAKEOIL");
         command.env("AWS_SECRET_ACCESS_KEY", "snakeoil-secret").envs(variables.iter().copied());
@@ -180,6 +198,21 @@ fn a_store_that_does_not_keep_to_conditions_is_refused_before_anything_is_kept()
     let sound = Odd::start(|_| None);
     sound.ingest(&[("AWS_CONDITIONAL_PUT", "disabled")]).code(1).says("does not know conditional writes");
     sound.ingest(&[]).ok().says("3 accepted");
+}
+
+#[test]
+fn a_bundle_that_the_store_says_it_has_taken_and_has_not_gets_no_receipt() {
+    let begun = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>";
+    let done = "<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>";
+    let forgets = Odd::start(move |(method, _, is_conditional, before)| match method {
+        "post" => Some((200, if before == 0 { begun } else { done }.to_owned())),
+        "put" if !is_conditional => Some((200, String::new())),
+        _ => None,
+    });
+    let (owner, key) = client(1);
+    let printed = forgets.ingest_bundle(&large_bundle(owner, &key, 1).0, &[]).code(1);
+    printed.says("it says that it has taken the object, and does not have it");
+    assert!(!forgets.names().iter().any(|name| name.contains("/receipts/")), "{:?}", forgets.names());
 }
 
 #[test]
