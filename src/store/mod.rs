@@ -427,7 +427,9 @@ impl LockedStore {
             let names = list(&self.path.join(place))?;
             newest = newest.max(names.iter().filter_map(|name| Some(parse_name(name.to_str()?)?.id)).max());
         }
-        Ok(newest.filter(|newest| millis_of(*newest) >= millis_of(id)).map_or(id, |newest| after(newest, id)))
+        // RFC 9562, section 6.2: the time goes ahead of the clock rather than back.
+        let earliest = newest.map_or(0, |newest| millis_of(newest).saturating_add(1));
+        Ok(at_millis(millis_of(id).max(earliest), id))
     }
 
     /// Ties the store to another installation than before, because a person says so.
@@ -523,11 +525,6 @@ pub fn lock_directory(path: &Path) -> Result<File, StoreError> {
 pub fn owner(path: &Path) -> Option<Uuid> {
     let description: serde_json::Value = serde_json::from_slice(&fs::read(path.join("store.json")).ok()?).ok()?;
     Uuid::try_parse(description["client"].as_str()?).ok()
-}
-
-/// An id of version 7 in the millisecond after another one's (RFC 9562, section 6.2), with the random bits of a third.
-fn after(newest: Uuid, random: Uuid) -> Uuid {
-    at_millis(millis_of(newest).saturating_add(1), random)
 }
 
 /// When an id of version 7 was given, in milliseconds (RFC 9562, section 5.7).
